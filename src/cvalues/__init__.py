@@ -1,0 +1,74 @@
+"""CValues measures how safe and how responsible a Chinese language model's answers are, and says how sure it is.
+
+Public names are loaded when they are first used; importing the package does no work.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "ask": "cvalues.choice.ask",
+    "CValuesError": "cvalues.errors",
+    "Choice": "cvalues.schema",
+    "Estimate": "cvalues.schema",
+    "Prompt": "cvalues.schema",
+    "Request": "cvalues.schema",
+    "Response": "cvalues.schema",
+    "Run": "cvalues.schema",
+    "Study": "cvalues.study",
+    "Verdict": "cvalues.schema",
+    "arun": "cvalues.workflows.api",
+    "extract": "cvalues.choice.extract",
+    "load": "cvalues.datasets",
+    "open_study": "cvalues.study",
+    "outcomes": "cvalues.workflows.api",
+    "report": "cvalues.workflows.api",
+    "run": "cvalues.workflows.api",
+    "score": "cvalues.workflows.api",
+}
+
+__all__ = [
+    "CValuesError",
+    "Choice",
+    "Estimate",
+    "Prompt",
+    "Request",
+    "Response",
+    "Run",
+    "Study",
+    "Verdict",
+    "__version__",
+    "arun",
+    "ask",
+    "extract",
+    "load",
+    "open_study",
+    "outcomes",
+    "report",
+    "run",
+    "score",
+]
+
+if TYPE_CHECKING:
+    from cvalues.choice.ask import ask
+    from cvalues.choice.extract import extract
+    from cvalues.datasets import load
+    from cvalues.errors import CValuesError
+    from cvalues.schema import Choice, Estimate, Prompt, Request, Response, Run, Verdict
+    from cvalues.study import Study, open_study
+    from cvalues.workflows.api import arun, outcomes, report, run, score
+
+
+def __getattr__(name: str) -> Any:
+    module = _PUBLIC.get(name)
+    if module is None:
+        raise AttributeError(f"module 'cvalues' has no attribute '{name}'")
+    return getattr(importlib.import_module(module), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
