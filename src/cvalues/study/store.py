@@ -1,0 +1,459 @@
+"""The study store: plans, claims, responses, attempts, verdicts and runs in one database.
+
+Writers take the write lock at the start of a transaction and hold it for milliseconds; every method that writes is one
+transaction. A fact that exists already is left as it is (insert or ignore), so that every write may be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
+
+from cvalues.errors import ChangedData, StudyError, unknown_name
+from cvalues.records import canonical, content_hash
+from cvalues.schema import Ask, Attempt, Choice, Prompt, Request, Response, Run, Verdict
+from cvalues.study import engine as engines
+from cvalues.study import tables
+
+CLAIM_SECONDS = 60.0
+"""A claim whose process has been silent for so long is free again."""
+_CHUNK = 500
+
+_PROMPT = msgspec.json.Decoder(Prompt)
+_CHOICE = msgspec.json.Decoder(Choice)
+_REQUEST = msgspec.json.Decoder(Request)
+_RESPONSE = msgspec.json.Decoder(Response)
+_RUN = msgspec.json.Decoder(Run)
+_VERDICT = msgspec.json.Decoder(Verdict)
+_ATTEMPT = msgspec.json.Decoder(Attempt)
+
+
+class Planned(NamedTuple):
+    """One ask of a plan with the request that serves it and the item that it is about."""
+
+    ask: Ask
+    request: Request
+    request_id: str
+    item: str
+    """Content hash of the prompt or choice."""
+
+
+class Asked(NamedTuple):
+    """One row of a run: which request serves which ask."""
+
+    model: str
+    ask: str
+    position: int
+    item: str
+    subject: str
+    order: str
+    sample: int
+    template: str
+    request: str
+
+
+class Received(NamedTuple):
+    """A finished call on its way into the study: the response, and the raw bytes where its text had to be cleaned."""
+
+    request: str
+    response: Response
+    raw: bytes | None = None
+
+
+def ask_id(ask: Ask) -> str:
+    """Returns the id of an ask within a run: the hash of subject, order, template and sample number."""
+    return content_hash((ask.subject, ask.order, ask.template, ask.sample))
+
+
+class Study:
+    """An open study. Use `open_study`; close it, or use it as a context manager."""
+
+    def __init__(self, engine: sa.Engine, where: str | Path) -> None:
+        """Wraps an engine whose schema is at the current revision."""
+        self.engine = engine
+        self.where = where
+        self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Gives a connection with one consistent view; database failures become StudyError."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except DBAPIError as error:
+            raise engines.translate(error, self.where) from error
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Gives a connection inside one write transaction, committed at the end; database failures become StudyError."""
+        try:
+            with self.engine.connect().execution_options(write=True) as connection:
+                yield connection
+                connection.commit()
+        except DBAPIError as error:
+            raise engines.translate(error, self.where) from error
+
+    def add(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+        """Inserts rows into a table inside a transaction, leaving rows that exist as they are."""
+        for start in range(0, len(rows), 5000):
+            connection.execute(self._insert(table).on_conflict_do_nothing(), rows[start : start + 5000])
+
+    # --- runs ---------------------------------------------------------------------------------------------------------
+
+    def runs(self) -> list[Run]:
+        """Returns all runs, oldest first; empty for a new study."""
+        with self.reading() as connection:
+            rows = connection.execute(sa.select(tables.run.c.body).order_by(tables.run.c.start, tables.run.c.name))
+            return [_RUN.decode(row.body) for row in rows]
+
+    def run(self, name: str) -> Run:
+        """Returns the run with this name; `latest` is the one that started last. Raises UsageError when there is none."""
+        known = self.runs()
+        for run in known:
+            if run.name == name:
+                return run
+        if name == "latest" and known:
+            return known[-1]
+        raise unknown_name("run", name, [run.name for run in known])
+
+    def start_run(self, run: Run) -> Run:
+        """Records a run, or takes up the one with this name when it asks the same sets with the same settings.
+
+        Returns:
+            The run as it stands in the study, in state `running`.
+
+        Raises:
+            ChangedData: a set of this name has another content now; the message gives both hashes.
+            StudyError: the name is taken by a run with other settings or models.
+        """
+        with self.writing() as connection:
+            body = connection.execute(sa.select(tables.run.c.body).where(tables.run.c.name == run.name)).scalar()
+            if body is not None:
+                before = _RUN.decode(body)
+                _same_plan(before, run, engines.hide_password(self.where))
+                run = msgspec.structs.replace(run, start=before.start)
+            values = {"state": run.state, "start": run.start, "end": run.end, "body": canonical(run).decode()}
+            if body is None:
+                connection.execute(sa.insert(tables.run).values(name=run.name, **values))
+            else:
+                connection.execute(sa.update(tables.run).where(tables.run.c.name == run.name).values(**values))
+        return run
+
+    def end_run(self, run: Run) -> None:
+        """Records the state and end of a run."""
+        values = {"state": run.state, "end": run.end, "body": canonical(run).decode()}
+        with self.writing() as connection:
+            connection.execute(sa.update(tables.run).where(tables.run.c.name == run.name).values(**values))
+
+    # --- plan ---------------------------------------------------------------------------------------------------------
+
+    def plan(self, run: Run, planned: Sequence[Planned], items: Iterable[Prompt | Choice]) -> None:
+        """Records what a run asks: its items, its requests, and which request serves which ask. May be repeated."""
+        item_rows = [
+            {
+                "hash": content_hash(item),
+                "kind": "prompt" if isinstance(item, Prompt) else "choice",
+                "id": item.id,
+                "body": canonical(item).decode(),
+            }
+            for item in items
+        ]
+        count = sa.select(sa.func.count()).select_from(tables.asked).where(tables.asked.c.run == run.name)
+        with self.reading() as connection:
+            done = connection.execute(count).scalar_one()
+        if done == len(planned):
+            return
+        requests = {
+            entry.request_id: {
+                "id": entry.request_id,
+                "model": entry.request.model,
+                "mode": entry.request.mode,
+                "body": canonical(entry.request).decode(),
+            }
+            for entry in planned
+        }
+        asked = [_asked_row(run.name, position, entry) for position, entry in enumerate(planned)]
+        with self.writing() as connection:
+            self.add(connection, tables.item, item_rows)
+            self.add(connection, tables.request, list(requests.values()))
+            self.add(connection, tables.asked, asked)
+
+    def asked(self, run: str) -> list[Asked]:
+        """Returns the rows of a run in plan order; empty when nothing was planned."""
+        t = tables.asked.c
+        query = (
+            sa.select(t.model, t.ask, t.position, t.item, t.subject, t.ord, t.sample, t.template, t.request)
+            .where(t.run == run)
+            .order_by(t.position)
+        )
+        with self.reading() as connection:
+            return [Asked(*row) for row in connection.execute(query)]
+
+    def items(self, run: str) -> dict[str, Prompt | Choice]:
+        """Returns the prompts and choices of a run by their content hash."""
+        wanted = sa.select(tables.asked.c.item).where(tables.asked.c.run == run).distinct()
+        query = sa.select(tables.item).where(tables.item.c.hash.in_(wanted))
+        found: dict[str, Prompt | Choice] = {}
+        with self.reading() as connection:
+            for row in connection.execute(query):
+                found[row.hash] = _PROMPT.decode(row.body) if row.kind == "prompt" else _CHOICE.decode(row.body)
+        return found
+
+    def requests(self, run: str) -> dict[str, Request]:
+        """Returns the requests of a run by id."""
+        wanted = sa.select(tables.asked.c.request).where(tables.asked.c.run == run).distinct()
+        query = sa.select(tables.request.c.id, tables.request.c.body).where(tables.request.c.id.in_(wanted))
+        with self.reading() as connection:
+            return {row.id: _REQUEST.decode(row.body) for row in connection.execute(query)}
+
+    # --- claims -------------------------------------------------------------------------------------------------------
+
+    def claim(self, run: str, requests: Sequence[str]) -> tuple[list[str], list[str]]:
+        """Claims requests for this process.
+
+        Returns:
+            (claimed, busy): those that are ours to ask now, and those that a living process holds. What has a response
+            already is in neither.
+        """
+        host, process, started = engines.this_process()
+        now = time.time()
+        with self.writing() as connection:
+            answered = self._present(connection, tables.response.c.request, requests)
+            open_requests = [request for request in requests if request not in answered]
+            held = self._held(connection, open_requests, now)
+            mine = [request for request in open_requests if request not in held]
+            if mine:
+                for chunk in _chunks(mine):
+                    connection.execute(sa.delete(tables.claim).where(tables.claim.c.request.in_(chunk)))
+                row = {"run": run, "host": host, "process": process, "process_start": started, "heartbeat": now}
+                self.add(connection, tables.claim, [{"request": request, **row} for request in mine])
+        return mine, [request for request in open_requests if request in held]
+
+    def _held(self, connection: sa.Connection, requests: Sequence[str], now: float) -> set[str]:
+        """Returns those requests that another living process holds."""
+        host, process, started = engines.this_process()
+        alive: dict[tuple[int, str], bool] = {(process, started): False}
+        held = set()
+        for chunk in _chunks(requests):
+            for row in connection.execute(sa.select(tables.claim).where(tables.claim.c.request.in_(chunk))):
+                owner = (row.process, row.process_start)
+                if row.host == host:
+                    if owner not in alive:
+                        alive[owner] = engines.process_alive(*owner)
+                    if alive[owner]:
+                        held.add(row.request)
+                elif now - row.heartbeat < CLAIM_SECONDS:
+                    held.add(row.request)
+        return held
+
+    def heartbeat(self) -> None:
+        """Renews all claims of this process."""
+        host, process, started = engines.this_process()
+        c = tables.claim.c
+        mine = (c.host == host) & (c.process == process) & (c.process_start == started)
+        with self.writing() as connection:
+            connection.execute(sa.update(tables.claim).where(mine).values(heartbeat=time.time()))
+
+    def release(self, requests: Sequence[str]) -> None:
+        """Gives claims back, for example of calls that were cancelled."""
+        host, process, _ = engines.this_process()
+        c = tables.claim.c
+        with self.writing() as connection:
+            for chunk in _chunks(requests):
+                connection.execute(
+                    sa.delete(tables.claim).where(c.request.in_(chunk), c.host == host, c.process == process)
+                )
+
+    # --- facts --------------------------------------------------------------------------------------------------------
+
+    def record(
+        self, received: Sequence[Received], attempts: Sequence[Attempt] = (), verdicts: Sequence[Verdict] = ()
+    ) -> None:
+        """Writes finished calls, failed attempts and verdicts in one transaction and frees the claims of what is finished."""
+        finished = [entry.request for entry in received] + [attempt.request for attempt in attempts if attempt.final]
+        with self.writing() as connection:
+            if received:
+                self.add(connection, tables.response, [_response_row(entry) for entry in received])
+            if attempts:
+                connection.execute(sa.insert(tables.attempt), [_attempt_row(attempt) for attempt in attempts])
+            if verdicts:
+                self.add(connection, tables.verdict, [_verdict_row(verdict) for verdict in verdicts])
+            for chunk in _chunks(finished):
+                connection.execute(sa.delete(tables.claim).where(tables.claim.c.request.in_(chunk)))
+
+    def add_verdicts(self, verdicts: Iterable[Verdict]) -> None:
+        """Writes verdicts; those that stand already are left as they are."""
+        rows = [_verdict_row(verdict) for verdict in verdicts]
+        if rows:
+            with self.writing() as connection:
+                self.add(connection, tables.verdict, rows)
+
+    def answered(self, requests: Sequence[str]) -> set[str]:
+        """Returns those of the request ids that have a response."""
+        with self.reading() as connection:
+            return self._present(connection, tables.response.c.request, requests)
+
+    def _present(self, connection: sa.Connection, column: sa.Column[Any], values: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for chunk in _chunks(values):
+            found.update(connection.execute(sa.select(column).where(column.in_(chunk))).scalars())
+        return found
+
+    def responses(self, run: str) -> dict[str, Response]:
+        """Returns the responses of a run by request id."""
+        wanted = sa.select(tables.asked.c.request).where(tables.asked.c.run == run).distinct()
+        c = tables.response.c
+        with self.reading() as connection:
+            rows = connection.execute(sa.select(c.request, c.body).where(c.request.in_(wanted)))
+            return {row.request: _RESPONSE.decode(row.body) for row in rows}
+
+    def failures(self, run: str) -> dict[str, Attempt]:
+        """Returns the last final attempt of each request of a run that has no response."""
+        wanted = sa.select(tables.asked.c.request).where(tables.asked.c.run == run).distinct()
+        done = sa.select(tables.response.c.request).where(tables.response.c.request.is_not(None))
+        c = tables.attempt.c
+        query = (
+            sa.select(c.request, c.body)
+            .where(c.request.in_(wanted), c.request.not_in(done), c.final == 1)
+            .order_by(c.id)
+        )
+        with self.reading() as connection:
+            return {row.request: _ATTEMPT.decode(row.body) for row in connection.execute(query)}
+
+    def verdicts(self, run: str, criterion: str, rater: str | None = None) -> dict[str, Verdict]:
+        """Returns by first response id the verdicts of one criterion on the responses of a run, of one rater or of all.
+
+        Where one rater has several on a response, the latest stands.
+        """
+        c = tables.verdict.c
+        of_run = (
+            sa.select(tables.response.c.id)
+            .join(tables.asked, tables.asked.c.request == tables.response.c.request)
+            .where(tables.asked.c.run == run)
+        )
+        query = sa.select(c.subject, c.body).where(c.criterion == criterion, c.subject.in_(of_run)).order_by(c.time)
+        if rater is not None:
+            query = query.where(c.rater == rater)
+        with self.reading() as connection:
+            return {row.subject: _VERDICT.decode(row.body) for row in connection.execute(query)}
+
+    def counts(self) -> dict[str, int]:
+        """Returns the number of rows of every table."""
+        with self.reading() as connection:
+            return {
+                table.name: connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+                for table in (*tables.FACTS, *tables.STATE)
+            }
+
+
+def open_study(where: str | Path = "study.db", *, create: bool = True) -> Study:
+    """Opens a study, creating or migrating it when needed.
+
+    Args:
+        where: path of a SQLite file or a PostgreSQL URL.
+        create: whether a missing study may be made.
+
+    Raises:
+        StudyError: it is missing, unwritable, locked, not a study, or of a newer version.
+    """
+    if not engines.is_url(where) and not create and not Path(where).exists():
+        raise StudyError(f"{where}: no such study; start one with  cvalues run  or give its path with --study")
+    engine = engines.connect(where)
+    engines.migrate(engine, where, create=create)
+    return Study(engine, where)
+
+
+def _same_plan(before: Run, now: Run, where: str) -> None:
+    if before.sets != now.sets:
+        old = {ref.name: ref.hash for ref in before.sets}
+        for ref in now.sets:
+            if ref.name in old and old[ref.name] != ref.hash:
+                raise ChangedData(
+                    f"{where}: the data of '{ref.name}' changed under run '{now.name}': it was started with {old[ref.name]}, "
+                    f"the file is {ref.hash} now; restore the file, or measure the new one under another --name"
+                )
+    differs = [
+        field for field in ("kind", "sets", "models", "settings") if getattr(before, field) != getattr(now, field)
+    ]
+    if differs:
+        raise StudyError(
+            f"{where}: run '{now.name}' exists with other {', '.join(differs)}; "
+            "repeat its command to continue it, or give this one another --name"
+        )
+
+
+def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
+    for start in range(0, len(values), _CHUNK):
+        yield values[start : start + _CHUNK]
+
+
+def _asked_row(run: str, position: int, entry: Planned) -> dict[str, Any]:
+    return {
+        "run": run,
+        "model": entry.request.model,
+        "ask": ask_id(entry.ask),
+        "position": position,
+        "item": entry.item,
+        "subject": entry.ask.subject,
+        "ord": entry.ask.order,
+        "sample": entry.ask.sample,
+        "template": entry.ask.template,
+        "request": entry.request_id,
+    }
+
+
+def _response_row(entry: Received) -> dict[str, Any]:
+    response = entry.response
+    return {
+        "id": response.id,
+        "origin": response.origin,
+        "request": entry.request,
+        "prompt_id": response.prompt_id,
+        "finish": response.finish,
+        "model": response.model,
+        "time": response.time,
+        "body": canonical(response).decode(),
+        "raw": entry.raw,
+    }
+
+
+def _attempt_row(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "request": attempt.request,
+        "kind": attempt.kind,
+        "final": int(attempt.final),
+        "time": attempt.time,
+        "body": canonical(attempt).decode(),
+    }
+
+
+def _verdict_row(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "id": verdict.id,
+        "criterion": verdict.criterion,
+        "subject": verdict.subject[0],
+        "rater": verdict.rater,
+        "value": None if verdict.value is None else str(verdict.value),
+        "status": verdict.status,
+        "run": verdict.run,
+        "time": verdict.time,
+        "body": canonical(verdict).decode(),
+    }
