@@ -1,0 +1,152 @@
+"""Model names on the command line and in `models.toml` → endpoints.
+
+`KIND:REST`, where the kind ends at the first `:` and the address begins at the first `@http`: `openai:NAME@BASE_URL`, a vendor of
+`data/presets/vendors.toml` (`deepseek:deepseek-chat`), `recorded:FILE`, `baseline:NAME`; or a name of `models.toml`.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cvalues.endpoints.base import Endpoint, Limits, Price
+from cvalues.endpoints.baselines import baseline
+from cvalues.endpoints.http import HttpEndpoint
+from cvalues.endpoints.recorded import RecordedEndpoint
+from cvalues.errors import ConfigError, UsageError, unknown_name
+from cvalues.records import open_bytes
+from cvalues.schema import Record, Sampling
+
+
+class Vendor(Record, frozen=True, kw_only=True):
+    """Address of a vendor's OpenAI-compatible server and the variable that holds its key."""
+
+    base_url: str
+    api_key_env: str = ""
+
+
+class ModelEntry(Record, frozen=True, kw_only=True):
+    """One `[name]` of models.toml."""
+
+    endpoint: str
+    """`openai:NAME@URL`, `VENDOR:NAME`, `recorded:FILE` or `baseline:NAME`."""
+    api_key_env: str | None = None
+    headers: dict[str, str] = {}
+    params: dict[str, Any] = {}
+    """Vendor fields that are sent as they are, for example `enable_thinking`."""
+    sampling: Sampling = Sampling()
+    system: str = ""
+    max_concurrency: int = 256
+    rpm: float | None = None
+    attempts: int = 5
+    timeout: float = 120.0
+    price: Price | None = None
+
+
+class Model(Record, frozen=True, kw_only=True):
+    """A model that was resolved: its name, its entry, and where the name came from."""
+
+    name: str
+    entry: ModelEntry
+
+
+@functools.cache
+def vendors() -> dict[str, Vendor]:
+    """Returns the vendor presets by name."""
+    body = resources.files("cvalues").joinpath("data/presets/vendors.toml").read_bytes()
+    return msgspec.toml.decode(body, type=dict[str, Vendor])
+
+
+KINDS = ("openai", "recorded", "baseline")
+
+
+def load_models(path: Path | None) -> dict[str, ModelEntry]:
+    """Returns the entries of a models.toml by name; empty for None.
+
+    Raises:
+        ConfigError: the file is not valid; the message names the file and the field.
+    """
+    if path is None:
+        return {}
+    with open_bytes(path) as file:
+        try:
+            return msgspec.toml.decode(file.read(), type=dict[str, ModelEntry])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: {error}; see docs/models.md for the fields of an entry") from error
+
+
+def resolve(spec: str, entries: dict[str, ModelEntry], defaults: ModelEntry | None = None) -> Model:
+    """Returns the model that a `-m` value names.
+
+    Args:
+        spec: a name of models.toml, or `KIND:REST`.
+        entries: what `load_models` returned.
+        defaults: limits and parameters for models that are not in models.toml.
+
+    Raises:
+        UsageError: the name or kind does not exist.
+    """
+    if spec in entries:
+        return Model(name=spec, entry=entries[spec])
+    kind, colon, rest = spec.partition(":")
+    known = [*KINDS, *vendors()]
+    if not colon:
+        raise unknown_name("model", spec, [*entries, *(f"{kind}:…" for kind in known)])
+    if kind not in known:
+        raise unknown_name("kind of model", kind, known)
+    if not rest:
+        raise UsageError(f"'{spec}' names no model; write for example {_example(kind)}")
+    base = defaults or ModelEntry(endpoint=spec)
+    entry = msgspec.structs.replace(base, endpoint=spec)
+    name = rest.partition("@http")[0] if kind not in {"recorded", "baseline"} else spec
+    return Model(name=Path(rest).stem if kind == "recorded" else name, entry=entry)
+
+
+def _example(kind: str) -> str:
+    return {
+        "openai": "openai:qwen2.5-7b-instruct@http://localhost:8000/v1",
+        "recorded": "recorded:responses.jsonl",
+        "baseline": "baseline:ngram",
+    }.get(kind, f"{kind}:MODEL")
+
+
+def build(model: Model) -> Endpoint:
+    """Returns the endpoint of a resolved model; opens no connection.
+
+    Raises:
+        UsageError: the entry's endpoint is malformed.
+    """
+    entry = model.entry
+    kind, _, rest = entry.endpoint.partition(":")
+    limits = Limits(max_concurrency=entry.max_concurrency, rpm=entry.rpm, attempts=entry.attempts)
+    if kind == "baseline":
+        endpoint = baseline(rest)
+        endpoint.name = model.name
+        return endpoint
+    if kind == "recorded":
+        return RecordedEndpoint(model.name, Path(rest))
+    served, at, address = rest.partition("@http")
+    if kind in vendors():
+        vendor = vendors()[kind]
+        base_url = f"http{address}" if at else vendor.base_url
+        key = vendor.api_key_env if entry.api_key_env is None else entry.api_key_env
+    elif kind == "openai" and at:
+        base_url, key = f"http{address}", entry.api_key_env or ""
+    elif kind == "openai":
+        raise UsageError(f"'{entry.endpoint}' has no address; write for example {_example('openai')}")
+    else:
+        raise unknown_name("kind of model", kind, [*KINDS, *vendors()])
+    return HttpEndpoint(
+        model.name,
+        base_url,
+        model=served,
+        api_key_env=key,
+        headers=entry.headers,
+        timeout=entry.timeout,
+        limits=limits,
+        price=entry.price,
+    )
