@@ -1,0 +1,1 @@
+"""Two-choice questions: build the items, ask, read the answers."""
