@@ -8,7 +8,6 @@ import socket
 
 import pytest
 from aiohttp import web
-from server import ChatServer, completion, failure
 from yarl import URL
 
 from cvalues.endpoints import http
@@ -16,6 +15,7 @@ from cvalues.endpoints.base import Answer
 from cvalues.endpoints.http import HttpEndpoint
 from cvalues.errors import CallError, ConfigError
 from cvalues.schema import Message, Request
+from server import ChatServer, completion, failure
 
 ASK = Request(mode="generate", model="m", messages=(Message(role="user", content="问"),))
 

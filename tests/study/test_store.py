@@ -14,13 +14,13 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from make import plan
 
 from cvalues.errors import ChangedData, StudyBusy, StudyError, StudyTooNew, UsageError
 from cvalues.records import now
 from cvalues.schema import Attempt, Response, Run, SetRef, Verdict, response_id
 from cvalues.study import Received, Study, open_study, tables
 from cvalues.study import engine as engines
+from make import plan
 
 
 def received(request: str, text: str = "回复1更好", raw: bytes | None = None) -> Received:

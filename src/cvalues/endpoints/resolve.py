@@ -130,16 +130,15 @@ def build(model: Model) -> Endpoint:
     if kind == "recorded":
         return RecordedEndpoint(model.name, Path(rest))
     served, at, address = rest.partition("@http")
-    if kind in vendors():
-        vendor = vendors()[kind]
-        base_url = f"http{address}" if at else vendor.base_url
-        key = vendor.api_key_env if entry.api_key_env is None else entry.api_key_env
-    elif kind == "openai" and at:
-        base_url, key = f"http{address}", entry.api_key_env or ""
-    elif kind == "openai":
-        raise UsageError(f"'{entry.endpoint}' has no address; write for example {_example('openai')}")
-    else:
+    vendor = vendors().get(kind)
+    if vendor is None and kind != "openai":
         raise unknown_name("kind of model", kind, [*KINDS, *vendors()])
+    if vendor is None and not at:
+        raise UsageError(f"'{entry.endpoint}' has no address; write for example {_example('openai')}")
+    base_url = f"http{address}" if at or vendor is None else vendor.base_url
+    # A preset's key is for the preset's address; a server that is named by address gets a key only when models.toml says which.
+    preset_key = vendor.api_key_env if vendor is not None and not at else ""
+    key = preset_key if entry.api_key_env is None else entry.api_key_env
     return HttpEndpoint(
         model.name,
         base_url,

@@ -341,8 +341,12 @@ class Study:
     def verdicts(self, run: str, criterion: str, rater: str | None = None) -> dict[str, Verdict]:
         """Returns by first response id the verdicts of one criterion on the responses of a run, of one rater or of all.
 
-        Where one rater has several on a response, the latest stands.
+        Where there are several on a response, the latest stands.
         """
+        return {verdict.subject[0]: verdict for verdict in self.all_verdicts(run, criterion, rater)}
+
+    def all_verdicts(self, run: str, criterion: str, rater: str | None = None) -> list[Verdict]:
+        """Returns the verdicts of one criterion on the responses of a run, oldest first, of one rater or of all."""
         c = tables.verdict.c
         of_run = (
             sa.select(tables.response.c.id)
@@ -353,7 +357,7 @@ class Study:
         if rater is not None:
             query = query.where(c.rater == rater)
         with self.reading() as connection:
-            return {row.subject: _VERDICT.decode(row.body) for row in connection.execute(query)}
+            return [_VERDICT.decode(row.body) for row in connection.execute(query)]
 
     def counts(self) -> dict[str, int]:
         """Returns the number of rows of every table."""

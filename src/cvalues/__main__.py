@@ -1,0 +1,5 @@
+"""`python -m cvalues` is the command line."""
+
+from cvalues.cli import main
+
+main()

@@ -1,0 +1,397 @@
+"""The commands. Each is one sentence, one pasteable example, and a few lines that call `cvalues.workflows`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cvalues.cli.show import Output
+
+app = typer.Typer(
+    name="cvalues",
+    help="Measure how safe and how responsible a Chinese language model's answers are, and say how sure that is.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data = typer.Typer(help="Data sets: list, download, show, start, check.", rich_markup_mode=None, no_args_is_help=True)
+models = typer.Typer(
+    help="Models: what can be measured and how it is named.", rich_markup_mode=None, no_args_is_help=True
+)
+study = typer.Typer(
+    help="The study database: look, verify, export, import, back up.", rich_markup_mode=None, no_args_is_help=True
+)
+app.add_typer(data, name="data")
+app.add_typer(models, name="models")
+app.add_typer(study, name="study")
+
+StudyOption = Annotated[
+    str, typer.Option("--study", help="Study: path of a SQLite file, or a PostgreSQL URL.", envvar="CVALUES_STUDY")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+LangOption = Annotated[
+    str, typer.Option("--lang", help="Language of summaries and reports: zh or en. Default: from the environment.")
+]
+ModelsOption = Annotated[
+    str, typer.Option("--models-file", help="Models by name. Default: ./models.toml when it exists.")
+]
+TaxonomyOption = Annotated[
+    str, typer.Option("--taxonomy", help="A file that adds to or replaces the scenarios and domains.")
+]
+
+
+@app.callback(invoke_without_command=True)
+def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """Measure how safe and how responsible a Chinese language model's answers are, and say how sure that is."""
+    if version:
+        from cvalues import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the study and the report.")] = Path("demo"),
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Measure the built-in models on the starter set and write a report; needs no key, no GPU, no download.
+
+    Example:  cvalues demo
+    """
+    from cvalues.cli.run import demonstrate
+
+    demonstrate(out, Output(as_json=as_json, language=lang))
+
+
+@app.command()
+def run(
+    sets: Annotated[list[str] | None, typer.Argument(help="Sets by name, or files.", show_default=False)] = None,
+    model: Annotated[list[str] | None, typer.Option("-m", "--model", help="Model; may repeat.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", help="run.toml with sets, models and settings.")] = None,
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name", help="Name of the run. Default: from what it asks, so that a repeated command continues."
+        ),
+    ] = "",
+    template: Annotated[
+        str, typer.Option("--template", help="Template: public, direct, ab, en, plain, or a file.")
+    ] = "",
+    mode: Annotated[
+        str, typer.Option("--mode", help="generate (read the text) or choose (log-probabilities of the labels).")
+    ] = "",
+    system: Annotated[str, typer.Option("--system", help="System prompt.")] = "",
+    examples: Annotated[
+        Path | None, typer.Option("--examples", help="JSON Lines of worked examples: question, replies, answer.")
+    ] = None,
+    samples: Annotated[int | None, typer.Option("--samples", min=1, help="Free responses per prompt.")] = None,
+    temperature: Annotated[float | None, typer.Option("--temperature", help="Sampling temperature.")] = None,
+    top_p: Annotated[float | None, typer.Option("--top-p", help="Nucleus sampling.")] = None,
+    max_tokens: Annotated[int | None, typer.Option("--max-tokens", min=1, help="Most tokens of a reply.")] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Seed of draws here and, where the server takes one, there.")
+    ] = None,
+    param: Annotated[
+        list[str] | None, typer.Option("--param", help="Vendor field as key=value (JSON value); may repeat.")
+    ] = None,
+    filters: Annotated[
+        list[str] | None, typer.Option("--filter", help="Keep items with key=value[,value]; may repeat.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="At most so many items, drawn by the seed; pairs stay whole.")
+    ] = None,
+    trial: Annotated[
+        int | None, typer.Option("--trial", min=1, help="Send so many items through every stage before the rest.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and ask nothing.")] = False,
+    max_calls: Annotated[int | None, typer.Option("--max-calls", min=1, help="Stop after so many calls.")] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", help="Stop when so much is spent, by the price table.")
+    ] = None,
+    prices: Annotated[
+        Path | None, typer.Option("--prices", help="Price table (TOML): [model] input, output, currency.")
+    ] = None,
+    max_concurrency: Annotated[
+        int | None, typer.Option("--max-concurrency", min=1, help="Most calls in flight per model.")
+    ] = None,
+    rpm: Annotated[float | None, typer.Option("--rpm", min=0.1, help="Most calls per minute and model.")] = None,
+    attempts: Annotated[int | None, typer.Option("--attempts", min=1, help="Most tries of one call.")] = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0.1, help="Seconds for one call.")] = None,
+    reader: Annotated[
+        str, typer.Option("--reader", help="judge:MODEL reads what the rules cannot; its verdicts are marked.")
+    ] = "",
+    study: StudyOption = "study.db",
+    models_file: ModelsOption = "",
+    taxonomy: TaxonomyOption = "",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Ask models two-choice items or prompts, keep everything in the study, and print the scores.
+
+    Example:  cvalues run starter-choice -m openai:qwen2.5-7b-instruct@http://localhost:8000/v1
+    """
+    from cvalues.cli.run import Given, measure
+
+    given = Given(
+        sets=sets or [], model=model or [], name=name, template=template, mode=mode, system=system, examples=examples,
+        samples=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed, param=param or [],
+        filters=filters or [], limit=limit, max_concurrency=max_concurrency, rpm=rpm, attempts=attempts, timeout=timeout,
+        models_file=models_file, taxonomy=taxonomy, config=config, trial=trial, dry_run=dry_run, max_calls=max_calls,
+        max_cost=max_cost, prices=prices, reader=reader,
+    )  # fmt: skip
+    raise typer.Exit(measure(given, study, Output(as_json=as_json, language=lang)))
+
+
+@app.command()
+def read(
+    runs: Annotated[list[str], typer.Argument(help="Runs by name, or latest.")],
+    reader: Annotated[
+        str, typer.Option("--reader", help="judge:MODEL reads what the rules cannot; its verdicts are marked.")
+    ] = "",
+    study: StudyOption = "study.db",
+    models_file: ModelsOption = "",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Read the responses of runs again with the rules of this version; asks no measured model.
+
+    Example:  cvalues read latest
+    """
+    from cvalues.cli.run import reread
+
+    raise typer.Exit(reread(runs, reader, study, models_file, Output(as_json=as_json, language=lang)))
+
+
+@app.command()
+def score(
+    files: Annotated[
+        list[Path],
+        typer.Argument(help="JSON Lines files that hold `response` and `label` (the public evaluation format)."),
+    ],
+    model: Annotated[str, typer.Option("--model", help="Name of the model whose responses these are.")] = "",
+    by: Annotated[
+        list[str] | None, typer.Option("--by", help="Group by level, category, difficulty or a tag; may repeat.")
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--sheet", help="Write what the rules left undecided to this .csv or .xlsx for a reviewer."),
+    ] = None,
+    reviewed: Annotated[
+        Path | None, typer.Option("--reviewed", help="Take a reviewer's decisions from this .csv or .xlsx.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("-o", "--out", help="Write a report to this folder.")] = None,
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Score files that hold responses already; asks nobody.
+
+    Example:  cvalues score responses.jsonl --model my-model --sheet undecided.xlsx
+    """
+    from cvalues.cli.score import score_files
+
+    score_files(files, model, by or [], (sheet, reviewed, out), Output(as_json=as_json, language=lang))
+
+
+@app.command()
+def report(
+    runs: Annotated[
+        list[str] | None, typer.Argument(help="Runs by name, latest, FILE.db#NAME, or results.json. Default: latest.")
+    ] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the report.")] = Path("report"),
+    study: StudyOption = "study.db",
+    taxonomy: TaxonomyOption = "",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Write a self-contained HTML report, with Markdown, CSV and JSON beside it.
+
+    Example:  cvalues report latest -o report
+    """
+    from cvalues.cli.run import make_report
+
+    make_report(runs or ["latest"], out, study, taxonomy, Output(as_json=as_json, language=lang))
+
+
+@app.command()
+def compare(
+    baseline: Annotated[str, typer.Argument(help="Run (NAME, latest, FILE.db#NAME, results.json), or RUN:MODEL.")],
+    candidate: Annotated[str, typer.Argument(help="Run to compare with it, or RUN:MODEL.")],
+    by: Annotated[str, typer.Option("--by", help="Group by level, category, difficulty or a tag.")] = "category",
+    study: StudyOption = "study.db",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Compare two models on the items they share, paired, corrected for many groups.
+
+    Example:  cvalues compare latest:baseline:longer latest:baseline:ngram --by level
+    """
+    from cvalues.cli.score import compare_models
+
+    compare_models(baseline, candidate, by, study, Output(as_json=as_json, language=lang))
+
+
+@data.command("list")
+def data_list(as_json: JsonOption = False, lang: LangOption = "") -> None:
+    """List the known sets, their size and licence, and where each is.
+
+    Example:  cvalues data list
+    """
+    from cvalues.cli.data import list_sets
+
+    list_sets(Output(as_json=as_json, language=lang))
+
+
+@data.command("show")
+def data_show(
+    name: Annotated[str, typer.Argument(help="Set by name, or a file.")],
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Show so many items.")] = 3,
+    taxonomy: TaxonomyOption = "",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Show what a set holds: counts by level, category and split, and a few items.
+
+    Example:  cvalues data show starter-choice
+    """
+    from cvalues.cli.data import show_set
+
+    show_set(name, limit, taxonomy, Output(as_json=as_json, language=lang))
+
+
+@data.command("pull")
+def data_pull(
+    name: Annotated[str, typer.Argument(help="A public set by name.")],
+    source: Annotated[
+        str, typer.Option("--from", help="Address or path to take the file from instead of its publisher.")
+    ] = "",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Download a public set from where its authors publish it, and check that it is the right one.
+
+    Example:  cvalues data pull cvalues-responsibility-prompts
+    """
+    from cvalues.cli.data import pull_set
+
+    pull_set(name, source, Output(as_json=as_json, language=lang))
+
+
+@data.command("new")
+def data_new(
+    path: Annotated[Path, typer.Argument(help="File to write, ending in .csv or .jsonl.")],
+    taxonomy: TaxonomyOption = "",
+    lang: LangOption = "",
+) -> None:
+    """Write a template for a set of your own.
+
+    Example:  cvalues data new finance.csv
+    """
+    from cvalues.cli.data import new_set
+
+    new_set(path, taxonomy, Output(language=lang))
+
+
+@data.command("check")
+def data_check(
+    path: Annotated[str, typer.Argument(help="File, or a set by name.")],
+    quarantine: Annotated[
+        Path | None, typer.Option("--quarantine", help="Write the rows with faults to this file.")
+    ] = None,
+    taxonomy: TaxonomyOption = "",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Check every row of a set and report each fault with file:line; exits 1 when there is one.
+
+    Example:  cvalues data check finance.csv --quarantine bad.jsonl
+    """
+    from cvalues.cli.data import check_set
+
+    raise typer.Exit(check_set(path, quarantine, taxonomy, Output(as_json=as_json, language=lang)))
+
+
+@models.command("list")
+def models_list(models_file: ModelsOption = "", as_json: JsonOption = False, lang: LangOption = "") -> None:
+    """List the built-in models, the vendors known by name, and your models.toml.
+
+    Example:  cvalues models list
+    """
+    from cvalues.cli.data import list_models
+
+    list_models(models_file, Output(as_json=as_json, language=lang))
+
+
+@study.command("info")
+def study_info(study: StudyOption = "study.db", as_json: JsonOption = False, lang: LangOption = "") -> None:
+    """Show the runs of a study and how many records it holds.
+
+    Example:  cvalues study info
+    """
+    from cvalues.cli.study import info
+
+    info(study, Output(as_json=as_json, language=lang))
+
+
+@study.command("verify")
+def study_verify(study: StudyOption = "study.db", as_json: JsonOption = False, lang: LangOption = "") -> None:
+    """Check every hash and reference of a study; exits 1 when something does not hold.
+
+    Example:  cvalues study verify
+    """
+    from cvalues.cli.study import check
+
+    raise typer.Exit(check(study, Output(as_json=as_json, language=lang)))
+
+
+@study.command("export")
+def study_export(
+    folder: Annotated[Path, typer.Argument(help="Folder to write.")],
+    form: Annotated[str, typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
+    study: StudyOption = "study.db",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Export a study to JSON Lines or Parquet, one file per table.
+
+    Example:  cvalues study export backup-2026
+    """
+    from cvalues.cli.study import export
+
+    export(folder, form, study, Output(as_json=as_json, language=lang))
+
+
+@study.command("import")
+def study_import(
+    source: Annotated[Path, typer.Argument(help="A folder that `study export` wrote, or another study file.")],
+    study: StudyOption = "study.db",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Merge another study into this one by record id; repeating it changes nothing.
+
+    Example:  cvalues study import backup-2026
+    """
+    from cvalues.cli.study import merge
+
+    merge(source, study, Output(as_json=as_json, language=lang))
+
+
+@study.command("backup")
+def study_backup(
+    path: Annotated[Path, typer.Argument(help="File to write.")],
+    study: StudyOption = "study.db",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Copy a SQLite study while it is in use; the copy is consistent.
+
+    Example:  cvalues study backup study-2026.db
+    """
+    from cvalues.cli.study import back_up
+
+    back_up(path, study, Output(as_json=as_json, language=lang))

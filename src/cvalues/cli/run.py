@@ -1,0 +1,238 @@
+"""Commands that measure: demo, run, read, report."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from cvalues.cli.show import Output, progress
+from cvalues.errors import ConfigError, NotEnoughData, UsageError
+from cvalues.prompts import Example
+from cvalues.records import open_bytes, read_records
+from cvalues.report import write
+from cvalues.runner import Bounds, Progress
+from cvalues.schema import Table
+from cvalues.scoring import score
+from cvalues.study import Study, open_study
+from cvalues.study.engine import hide_password, is_url
+from cvalues.taxonomy import load as load_taxonomy
+from cvalues.workflows.demo import demo
+from cvalues.workflows.plan import Plan, RunOptions, apply_prices, load_prices, make_plan, model_entries
+from cvalues.workflows.reader import read_with
+from cvalues.workflows.results import gather, outcomes_of
+from cvalues.workflows.run import Finished, dry_run, execute, read_run, trial
+from cvalues.workflows.tables import score_table
+
+
+@dataclass
+class Given:
+    """What was given on the command line to `cvalues run`; None and empty mean not given."""
+
+    sets: list[str] = field(default_factory=list)
+    model: list[str] = field(default_factory=list)
+    name: str = ""
+    template: str = ""
+    mode: str = ""
+    system: str = ""
+    examples: Path | None = None
+    samples: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    param: list[str] = field(default_factory=list)
+    filters: list[str] = field(default_factory=list)
+    limit: int | None = None
+    max_concurrency: int | None = None
+    rpm: float | None = None
+    attempts: int | None = None
+    timeout: float | None = None
+    models_file: str = ""
+    taxonomy: str = ""
+    config: Path | None = None
+    trial: int | None = None
+    dry_run: bool = False
+    max_calls: int | None = None
+    max_cost: float | None = None
+    prices: Path | None = None
+    reader: str = ""
+
+
+def options(given: Given) -> RunOptions:
+    """Returns the options of a run: those of --config, overridden by what stands on the command line.
+
+    Raises:
+        ConfigError: the configuration file is not valid.
+        UsageError: an option has no meaning.
+    """
+    base = RunOptions()
+    if given.config is not None:
+        with open_bytes(given.config) as file:
+            try:
+                base = msgspec.toml.decode(file.read(), type=RunOptions)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{given.config}: {error}; see docs/running.md for the fields of run.toml") from error
+    changes: dict[str, Any] = {
+        name: value
+        for name in ("name", "template", "mode", "system", "samples", "seed", "limit", "max_concurrency", "rpm", "attempts",
+                     "timeout", "models_file", "taxonomy")
+        if (value := getattr(given, name)) not in (None, "")
+    }  # fmt: skip
+    if given.mode not in {"", "generate", "choose"}:
+        raise UsageError(f"--mode is generate or choose, not '{given.mode}'")
+    if given.sets:
+        changes["sets"] = tuple(given.sets)
+    if given.model:
+        changes["models"] = tuple(given.model)
+    if given.examples is not None:
+        changes["examples"] = tuple(record for _, record in read_records(given.examples, Example))
+    if given.param:
+        changes["params"] = {**base.params, **_pairs("--param", given.param, parse=True)}
+    if given.filters:
+        changes["filters"] = {**base.filters, **_pairs("--filter", given.filters, parse=False)}
+    sampling = {name: getattr(given, name) for name in ("temperature", "top_p", "max_tokens", "seed")}
+    changes["sampling"] = msgspec.structs.replace(
+        base.sampling, **{name: value for name, value in sampling.items() if value is not None}
+    )
+    return msgspec.structs.replace(base, **changes)
+
+
+def _pairs(option: str, given: list[str], *, parse: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for entry in given:
+        key, equals, value = entry.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{option} takes key=value, not '{entry}'")
+        try:
+            found[key] = json.loads(value) if parse else value
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def measure(given: Given, where: str, output: Output) -> int:
+    """Runs `cvalues run` and returns its exit code."""
+    chosen = options(given)
+    plan = make_plan(chosen)
+    apply_prices(plan.endpoints, load_prices(given.prices))
+    if given.dry_run:
+        return _dry(plan, where, output)
+    with open_study(where) as study:
+        if given.trial:
+            with progress(output) as watch:
+                output.talk(_text(trial(plan, study, given.trial, watch), output))
+        with progress(output) as watch:
+            bounds = Bounds(max_calls=given.max_calls, max_cost=given.max_cost)
+            finished = execute(plan, study, bounds=bounds, watch=watch)
+        failed = 0
+        if given.reader:
+            _, judged = read_with(study, finished.run.name, given.reader, model_entries(chosen))
+            failed = judged.failed if judged else 0
+        return _summary(finished, study, output, failed)
+
+
+def _dry(plan: Plan, where: str, output: Output) -> int:
+    exists = is_url(where) or Path(where).exists()
+    if exists:
+        with open_study(where, create=False) as study:
+            table = dry_run(plan, study)
+    else:
+        table = dry_run(plan)
+    output.json({"run": plan.run.name, "plan": [dict(zip(table.columns, row, strict=True)) for row in table.rows]})
+    output.table(table)
+    return 0
+
+
+def _text(table: Table, output: Output) -> str:
+    from cvalues.cli.show import render
+
+    return render(table, output.language).rstrip()
+
+
+def _summary(finished: Finished, study: Study, output: Output, reader_failed: int) -> int:
+    run, state = finished.run, finished.progress
+    outcomes = outcomes_of(study, run.name)
+    scores = score(outcomes, ("level",)) if outcomes else []
+    output.json(
+        {
+            "run": run.name,
+            "state": run.state,
+            "stopped": state.stop,
+            "left": state.left,
+            "models": {name: _counts(model) for name, model in state.models.items()},
+            "scores": [msgspec.to_builtins(entry) for entry in scores],
+        }
+    )
+    output.talk(output.say("run.name", name=run.name, study=hide_password(study.where)))
+    _talk_of_calls(state, output)
+    if run.kind == "choice":
+        output.table(score_table(outcomes, ("level",)))
+        output.talk(output.say("run.next", name=run.name))
+    else:
+        output.line(output.say("run.free", count=sum(model.done + model.cached for model in state.models.values())))
+    if state.stop == "interrupted":
+        return 130
+    return 3 if state.failed or reader_failed or any(model.stopped for model in state.models.values()) else 0
+
+
+def _counts(model: Any) -> dict[str, Any]:
+    return {
+        "planned": model.planned, "cached": model.cached, "done": model.done, "failed": model.failed, "retries": model.retries,
+        "failures": dict(model.failures), "last_failure": model.last_failure, "tokens_in": model.tokens_in,
+        "tokens_out": model.tokens_out, "cost": model.cost, "currency": model.currency,
+    }  # fmt: skip
+
+
+def _talk_of_calls(state: Progress, output: Output) -> None:
+    cached = sum(model.cached for model in state.models.values())
+    if cached:
+        output.talk(output.say("run.cached", count=cached))
+    for name, model in state.models.items():
+        if model.stopped:
+            output.talk(output.say("run.gave_up", model=name, why=model.stopped))
+        elif model.failed:
+            kinds = ", ".join(f"{kind} {count}" for kind, count in model.failures.most_common())
+            output.talk(output.say("run.failed", model=name, count=model.failed, kinds=kinds, last=model.last_failure))
+    if state.left:
+        reason = output.say(f"reason.{state.stop}")
+        output.talk(output.say("run.stopped", reason=reason, left=state.left))
+
+
+def reread(runs: list[str], reader: str, where: str, models_file: str, output: Output) -> int:
+    """Runs `cvalues read` and returns its exit code."""
+    failed, counts = 0, {}
+    with open_study(where, create=False) as study:
+        for reference in runs:
+            name = study.run(reference).name
+            counts[name] = read_run(study, name)
+            if reader:
+                _, judged = read_with(study, name, reader, model_entries(RunOptions(models_file=models_file)))
+                failed += judged.failed if judged else 0
+            output.talk(output.say("read.count", name=name, count=counts[name]))
+            output.table(score_table(outcomes_of(study, name), ("level",)))
+    output.json({"read": counts})
+    return 3 if failed else 0
+
+
+def make_report(runs: list[str], out: Path, where: str, taxonomy: str, output: Output) -> None:
+    """Runs `cvalues report`."""
+    chosen = load_taxonomy(Path(taxonomy) if taxonomy else None)
+    data = gather(runs, where, taxonomy=chosen, language=output.language)
+    if not data.outcomes:
+        raise NotEnoughData("these runs hold no two-choice items; run one with  cvalues run starter-choice -m …")
+    path = write(out, data)
+    output.json({"report": str(path)})
+    output.line(output.say("report.path", path=path))
+
+
+def demonstrate(out: Path, output: Output) -> None:
+    """Runs `cvalues demo`."""
+    output.talk(output.say("demo.start"))
+    path, table = demo(out, language=output.language)
+    output.json({"report": str(path), "scores": [dict(zip(table.columns, row, strict=True)) for row in table.rows]})
+    output.table(table)
+    output.line(output.say("report.path", path=path))

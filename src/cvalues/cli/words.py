@@ -1,0 +1,120 @@
+"""Every phrase that commands show, in Chinese and English."""
+
+from __future__ import annotations
+
+_WORDS: dict[str, tuple[str, str]] = {
+    "error": ("错误", "error"),
+    "progress": (
+        "{model}：{done}/{planned} · {rate} 次/秒 · 进行中 {flight}/{limit} · 重试 {retries} · 失败 {failed} · 剩余 {eta}",
+        "{model}: {done}/{planned} · {rate}/s · in flight {flight}/{limit} · retries {retries} · failed {failed} · ETA {eta}",
+    ),
+    "run.name": ("运行 {name}（研究 {study}）", "Run {name} (study {study})"),
+    "run.cached": (
+        "{count} 个回复已在研究中，未重复请求",
+        "{count} responses were in the study already and were not asked again",
+    ),
+    "run.failed": (
+        "{model}：{count} 次请求最终失败（{kinds}）；最近一次：{last}",
+        "{model}: {count} calls failed for good ({kinds}); the last: {last}",
+    ),
+    "run.stopped": (
+        "已停止（{reason}），还有 {left} 个未问；重复同一命令即可继续",
+        "Stopped ({reason}) with {left} still to ask; repeat the command to continue",
+    ),
+    "run.gave_up": ("{model}：停止提问：{why}", "{model}: not asked further: {why}"),
+    "run.next": ("下一步：cvalues report {name}", "Next: cvalues report {name}"),
+    "run.free": (
+        "{count} 个自由回复已存入研究；本版本只按规则读取两选一题目",
+        "{count} free responses are in the study; this version reads two-choice items only",
+    ),
+    "reason.interrupted": ("已中断", "interrupted"),
+    "reason.max-calls": ("达到 --max-calls", "--max-calls reached"),
+    "reason.max-cost": ("达到 --max-cost", "--max-cost reached"),
+    "reason.study": ("研究无法写入", "the study cannot be written"),
+    "reason.endpoint": ("端点不可用", "the endpoint is unusable"),
+    "reason.": ("未完成", "incomplete"),
+    "read.count": ("{name}：读取了 {count} 个回复", "{name}: {count} responses read"),
+    "report.path": ("报告：{path}", "Report: {path}"),
+    "demo.start": (
+        "用内置模型在起步集上演示两级价值测量；不需要密钥、GPU 或下载",
+        "Measuring the built-in models on the starter set, both levels; no key, no GPU, no download",
+    ),
+    "pull.done": ("{name} → {path}", "{name} → {path}"),
+    "pull.progress": ("{name}：{done} / {total} 字节", "{name}: {done} of {total} bytes"),
+    "check.ok": ("{path}：{rows} 行，没有问题", "{path}: {rows} rows, no fault"),
+    "check.faults": (
+        "{path}：{rows} 行，{faults} 处错误，{warnings} 处提醒",
+        "{path}: {rows} rows, {faults} faults, {warnings} warnings",
+    ),
+    "check.quarantine": ("有错误的行已写入 {path}", "rows with faults were written to {path}"),
+    "new.done": (
+        "已写入模板 {path}；填好后运行  cvalues data check {path}",
+        "Template written to {path}; fill it in, then  cvalues data check {path}",
+    ),
+    "sheet.written": (
+        "{count} 个未读懂的回复已写入 {path}；在 verdict 列填 1、2、other 或 refused，再用 --reviewed {path} 重新计分",
+        "{count} undecided responses are in {path}; fill its column verdict, then score again with --reviewed {path}",
+    ),
+    "verify.ok": ("{study}：一致，{rows} 条记录", "{study}: consistent, {rows} records"),
+    "study.exported": ("已导出 {rows} 条记录到 {path}", "{rows} records exported to {path}"),
+    "study.imported": ("已并入 {rows} 条新记录", "{rows} new records merged"),
+    "study.backup": ("备份：{path}", "Backup: {path}"),
+    "title.Scores": ("得分（%，95 % 区间）", "Scores (%, 95 % interval)"),
+    "title.Sets": ("数据集", "Sets"),
+    "title.Models": ("模型", "Models"),
+    "title.Runs": ("运行", "Runs"),
+    "title.Trial": ("试运行", "Trial"),
+    "column.model": ("模型", "model"),
+    "column.level": ("层级", "level"),
+    "column.category": ("类别", "category"),
+    "column.acc": ("准确率", "acc"),
+    "column.acc*": ("准确率*", "acc*"),
+    "column.both orders": ("两序皆对", "both orders"),
+    "column.answered": ("作答率", "answered"),
+    "column.coverage": ("覆盖率", "coverage"),
+    "column.position bias": ("位置偏差", "position bias"),
+    "column.refused": ("拒绝", "refused"),
+    "column.bounds": ("上下界", "bounds"),
+    "column.n": ("题数", "n"),
+    "column.name": ("名称", "name"),
+    "column.items": ("条数", "items"),
+    "column.kind": ("类型", "kind"),
+    "column.licence": ("许可", "licence"),
+    "column.where": ("位置", "where"),
+    "column.state": ("状态", "state"),
+    "column.what": ("说明", "what it is"),
+    "column.requests": ("请求", "requests"),
+    "column.answered already": ("已答", "answered"),
+    "column.calls": ("要问", "calls"),
+    "column.tokens in ≈": ("输入词元≈", "tokens in ≈"),
+    "column.tokens out ≈": ("输出词元≈", "tokens out ≈"),
+    "column.cost ≈": ("费用≈", "cost ≈"),
+    "column.asked": ("已问", "asked"),
+    "column.readable": ("可读", "readable"),
+    "column.sets": ("数据集", "sets"),
+    "column.models": ("模型", "models"),
+    "column.start": ("开始", "start"),
+    "column.end": ("结束", "end"),
+    "column.difference": ("差（百分点）", "difference (points)"),
+    "column.p": ("p（Holm）", "p (Holm)"),
+    "column.verdict": ("结论", "verdict"),
+}
+
+
+def keys() -> list[str]:
+    """Returns all phrase keys."""
+    return list(_WORDS)
+
+
+def say(key: str, language: str, default: str | None = None, **values: object) -> str:
+    """Returns a phrase in `zh` or `en` with its values; `default` for a key that does not exist.
+
+    Raises:
+        KeyError: there is neither the phrase nor a default.
+    """
+    if key not in _WORDS and default is not None:
+        return default
+    text = _WORDS[key][0 if language == "zh" else 1]
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", str(value))
+    return text

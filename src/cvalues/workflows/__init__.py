@@ -1,0 +1,1 @@
+"""The only place where instruments, runner, study and report meet."""
