@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import postgresql
 import pytest
 
 from cvalues.study import Study, open_study
@@ -47,10 +48,21 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CVALUES_LANG", "en")
 
 
-@pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    """A new study on SQLite."""
-    with open_study(tmp_path / "study.db") as opened:
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server that this session starts in a folder of its own; the test skips where there is none."""
+    with postgresql.server(tmp_path_factory) as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def study(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Study]:
+    """A new study, on each of the two engines."""
+    if request.param == "sqlite":
+        with open_study(tmp_path / "study.db") as opened:
+            yield opened
+        return
+    with postgresql.database(request.getfixturevalue("postgres")) as url, open_study(url) as opened:
         yield opened
 
 

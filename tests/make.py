@@ -21,7 +21,7 @@ def choice(number: int, *, better: Literal[1, 2] = 1, level: Literal[1, 2] = 1, 
     )  # fmt: skip
 
 
-def plan(count: int, model: str = "m", template_name: str = "public") -> tuple[list[Planned], list[Choice]]:
+def plan(count: int, model: str = "m", template_name: str = "public") -> tuple[list[Planned], dict[str, Choice]]:
     """A plan of `count` requests to one model, and its items."""
     items = [choice(number, better=1 if number % 2 == 0 else 2) for number in range(count)]
     chosen = template(template_name)
@@ -30,4 +30,4 @@ def plan(count: int, model: str = "m", template_name: str = "public") -> tuple[l
         asked = ask_choice(item, chosen)
         request = Request(mode="generate", model=model, messages=asked.messages)
         entries.append(Planned(asked, request, request.id, content_hash(item)))
-    return entries, items
+    return entries, {content_hash(item): item for item in items}

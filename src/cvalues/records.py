@@ -42,7 +42,12 @@ def canonical(value: object) -> bytes:
 
 def content_hash(value: object) -> str:
     """Returns the content hash `b2:…` of the canonical JSON of `value`."""
-    return "b2:" + hashlib.blake2b(canonical(value), digest_size=16).hexdigest()
+    return hash_of(canonical(value))
+
+
+def hash_of(body: bytes) -> str:
+    """Returns the content hash `b2:…` of canonical JSON that is at hand as bytes."""
+    return "b2:" + hashlib.blake2b(body, digest_size=16).hexdigest()
 
 
 def file_hash(path: Path) -> str:

@@ -12,8 +12,8 @@ from cvalues.errors import CValuesError
 from cvalues.schema import Attempt
 from cvalues.study import Received, Study
 
-GROUP = 200
-"""Most records of one transaction; a group takes a few milliseconds."""
+GROUP = 500
+"""Most records of one transaction; a group takes some ten milliseconds."""
 PAUSE = 0.02
 """Seconds between two transactions, in which other writers get the lock."""
 HEARTBEAT_SECONDS = 15.0

@@ -43,9 +43,9 @@ def test_plan_and_answers_come_back_as_they_went_in(study: Study) -> None:
     study.add_verdicts(
         [Verdict(criterion="choice", subject=(received(entries[0].request_id).response.id,), rater="x", value="1")]
     )
-    assert [row.subject for row in study.asked("r")] == [item.id for item in items]
+    assert [row.subject for row in study.asked("r")] == [item.id for item in items.values()]
     assert set(study.requests("r")) == {entry.request_id for entry in entries}
-    assert {item.id for item in study.items("r").values()} == {item.id for item in items}
+    assert {item.id for item in study.items("r").values()} == {item.id for item in items.values()}
     assert {response.text for response in study.responses("r").values()} == {"回复1更好"}
     assert len(study.verdicts("r", "choice")) == 1
 
@@ -83,7 +83,7 @@ def test_facts_cannot_be_changed(study: Study, table: str, verb: str) -> None:
         connection.execute(sa.text(verb.format(table)))
 
 
-def test_claims_are_exclusive_between_living_processes(study: Study, tmp_path: Path) -> None:
+def test_claims_are_exclusive_between_living_processes(study: Study) -> None:
     """What a living process holds is busy for us, and free as soon as that process is dead."""
     entries, items = plan(4)
     study.plan(started(study), entries, items)
@@ -93,7 +93,7 @@ def test_claims_are_exclusive_between_living_processes(study: Study, tmp_path: P
         "print(len(open_study(sys.argv[1]).claim('r', sys.argv[2:])[0]), flush=True); time.sleep(60)"
     )
     other = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path / "study.db"), *ids[:3]], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, str(study.where), *ids[:3]], stdout=subprocess.PIPE, text=True
     )
     assert other.stdout is not None
     assert other.stdout.readline().strip() == "3"

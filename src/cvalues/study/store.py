@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -25,7 +25,6 @@ from cvalues.study import tables
 
 CLAIM_SECONDS = 60.0
 """A claim whose process has been silent for so long is free again."""
-_CHUNK = 500
 
 _PROMPT = msgspec.json.Decoder(Prompt)
 _CHOICE = msgspec.json.Decoder(Choice)
@@ -80,6 +79,7 @@ class Study:
         """Wraps an engine whose schema is at the current revision."""
         self.engine = engine
         self.where = where
+        self._statements: dict[tuple[str, tuple[str, ...]], tuple[str, list[str] | None]] = {}
         self._insert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
 
     def __enter__(self) -> Self:
@@ -112,9 +112,22 @@ class Study:
             raise engines.translate(error, self.where) from error
 
     def add(self, connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-        """Inserts rows into a table inside a transaction, leaving rows that exist as they are."""
-        for start in range(0, len(rows), 5000):
-            connection.execute(self._insert(table).on_conflict_do_nothing(), rows[start : start + 5000])
+        """Inserts rows into a table inside a transaction, leaving rows that exist as they are. All rows have the same fields."""
+        if not rows:
+            return
+        # The driver is called with the compiled statement: SQLAlchemy's work per row would cost more than the database's.
+        statement, names = self._compiled(table, tuple(rows[0]))
+        values: list[Any] = rows if names is None else [tuple([row[name] for name in names]) for row in rows]
+        connection.exec_driver_sql(statement, values)
+
+    def _compiled(self, table: sa.Table, fields: tuple[str, ...]) -> tuple[str, list[str] | None]:
+        """Returns the insert of these fields as the driver takes it, with the order of its values where it takes a sequence."""
+        key = (table.name, fields)
+        if key not in self._statements:
+            insert = self._insert(table).values(dict.fromkeys(fields)).on_conflict_do_nothing()
+            compiled = insert.compile(dialect=self.engine.dialect)
+            self._statements[key] = (str(compiled), compiled.positiontup)
+        return self._statements[key]
 
     # --- runs ---------------------------------------------------------------------------------------------------------
 
@@ -165,22 +178,14 @@ class Study:
 
     # --- plan ---------------------------------------------------------------------------------------------------------
 
-    def plan(self, run: Run, planned: Sequence[Planned], items: Iterable[Prompt | Choice]) -> None:
-        """Records what a run asks: its items, its requests, and which request serves which ask. May be repeated."""
-        item_rows = [
-            {
-                "hash": content_hash(item),
-                "kind": "prompt" if isinstance(item, Prompt) else "choice",
-                "id": item.id,
-                "body": canonical(item).decode(),
-            }
-            for item in items
-        ]
+    def plan(self, run: Run, planned: Sequence[Planned], items: Mapping[str, Prompt | Choice]) -> None:
+        """Records what a run asks: its items (by content hash), its requests, and which request serves which ask. May be repeated."""
         count = sa.select(sa.func.count()).select_from(tables.asked).where(tables.asked.c.run == run.name)
         with self.reading() as connection:
             done = connection.execute(count).scalar_one()
         if done == len(planned):
             return
+        item_rows = [_item_row(key, item) for key, item in items.items()]
         requests = {
             entry.request_id: {
                 "id": entry.request_id,
@@ -238,31 +243,41 @@ class Study:
         with self.writing() as connection:
             answered = self._present(connection, tables.response.c.request, requests)
             open_requests = [request for request in requests if request not in answered]
-            held = self._held(connection, open_requests, now)
+            held, stale = self._claims(connection, open_requests, now)
             mine = [request for request in open_requests if request not in held]
             if mine:
-                for chunk in _chunks(mine):
-                    connection.execute(sa.delete(tables.claim).where(tables.claim.c.request.in_(chunk)))
+                if stale:
+                    connection.execute(sa.delete(tables.claim).where(self.among(tables.claim.c.request, stale)))
                 row = {"run": run, "host": host, "process": process, "process_start": started, "heartbeat": now}
                 self.add(connection, tables.claim, [{"request": request, **row} for request in mine])
         return mine, [request for request in open_requests if request in held]
 
-    def _held(self, connection: sa.Connection, requests: Sequence[str], now: float) -> set[str]:
-        """Returns those requests that another living process holds."""
+    def _claims(self, connection: sa.Connection, requests: Sequence[str], now: float) -> tuple[set[str], list[str]]:
+        """Returns (requests that another living process holds, requests whose claim is ours or nobody's any more)."""
         host, process, started = engines.this_process()
         alive: dict[tuple[int, str], bool] = {(process, started): False}
-        held = set()
-        for chunk in _chunks(requests):
-            for row in connection.execute(sa.select(tables.claim).where(tables.claim.c.request.in_(chunk))):
-                owner = (row.process, row.process_start)
-                if row.host == host:
-                    if owner not in alive:
-                        alive[owner] = engines.process_alive(*owner)
-                    if alive[owner]:
-                        held.add(row.request)
-                elif now - row.heartbeat < CLAIM_SECONDS:
-                    held.add(row.request)
-        return held
+        held: set[str] = set()
+        stale: list[str] = []
+        for row in connection.execute(sa.select(tables.claim).where(self.among(tables.claim.c.request, requests))):
+            owner = (row.process, row.process_start)
+            if row.host == host:
+                if owner not in alive:
+                    alive[owner] = engines.process_alive(*owner)
+                lives = alive[owner]
+            else:
+                lives = now - row.heartbeat < CLAIM_SECONDS
+            if lives:
+                held.add(row.request)
+            else:
+                stale.append(row.request)
+        return held, stale
+
+    def among(self, column: sa.Column[str], values: Sequence[str]) -> sa.ColumnElement[bool]:
+        """Returns the condition that a column is one of many values, sent as one parameter however many they are."""
+        if self.engine.dialect.name == "sqlite":
+            listed = sa.func.json_each(msgspec.json.encode(values).decode()).table_valued("value")
+            return column.in_(sa.select(listed.c.value))
+        return column == sa.any_(sa.literal(list(values), postgresql.ARRAY(sa.String)))
 
     def heartbeat(self) -> None:
         """Renews all claims of this process."""
@@ -276,11 +291,9 @@ class Study:
         """Gives claims back, for example of calls that were cancelled."""
         host, process, _ = engines.this_process()
         c = tables.claim.c
+        mine = self.among(c.request, requests) & (c.host == host) & (c.process == process)
         with self.writing() as connection:
-            for chunk in _chunks(requests):
-                connection.execute(
-                    sa.delete(tables.claim).where(c.request.in_(chunk), c.host == host, c.process == process)
-                )
+            connection.execute(sa.delete(tables.claim).where(mine))
 
     # --- facts --------------------------------------------------------------------------------------------------------
 
@@ -290,14 +303,11 @@ class Study:
         """Writes finished calls, failed attempts and verdicts in one transaction and frees the claims of what is finished."""
         finished = [entry.request for entry in received] + [attempt.request for attempt in attempts if attempt.final]
         with self.writing() as connection:
-            if received:
-                self.add(connection, tables.response, [_response_row(entry) for entry in received])
-            if attempts:
-                connection.execute(sa.insert(tables.attempt), [_attempt_row(attempt) for attempt in attempts])
-            if verdicts:
-                self.add(connection, tables.verdict, [_verdict_row(verdict) for verdict in verdicts])
-            for chunk in _chunks(finished):
-                connection.execute(sa.delete(tables.claim).where(tables.claim.c.request.in_(chunk)))
+            self.add(connection, tables.response, [_response_row(entry) for entry in received])
+            self.add(connection, tables.attempt, [_attempt_row(attempt) for attempt in attempts])
+            self.add(connection, tables.verdict, [_verdict_row(verdict) for verdict in verdicts])
+            if finished:
+                connection.execute(sa.delete(tables.claim).where(self.among(tables.claim.c.request, finished)))
 
     def add_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Writes verdicts; those that stand already are left as they are."""
@@ -312,10 +322,7 @@ class Study:
             return self._present(connection, tables.response.c.request, requests)
 
     def _present(self, connection: sa.Connection, column: sa.Column[Any], values: Sequence[str]) -> set[str]:
-        found: set[str] = set()
-        for chunk in _chunks(values):
-            found.update(connection.execute(sa.select(column).where(column.in_(chunk))).scalars())
-        return found
+        return set(connection.execute(sa.select(column).where(self.among(column, values))).scalars())
 
     def responses(self, run: str) -> dict[str, Response]:
         """Returns the responses of a run by request id."""
@@ -404,9 +411,13 @@ def _same_plan(before: Run, now: Run, where: str) -> None:
         )
 
 
-def _chunks(values: Sequence[str]) -> Iterator[Sequence[str]]:
-    for start in range(0, len(values), _CHUNK):
-        yield values[start : start + _CHUNK]
+def _item_row(key: str, item: Prompt | Choice) -> dict[str, Any]:
+    return {
+        "hash": key,
+        "kind": "prompt" if isinstance(item, Prompt) else "choice",
+        "id": item.id,
+        "body": canonical(item).decode(),
+    }
 
 
 def _asked_row(run: str, position: int, entry: Planned) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 metadata = MetaData()
+# Every index costs a random page write per record while a run goes on: only what is looked up has one.
 
 item = Table(
     "item",
@@ -17,7 +18,6 @@ item = Table(
     Column("kind", String, nullable=False),  # prompt | choice
     Column("id", String, nullable=False),
     Column("body", Text, nullable=False),
-    Index("item_id", "id"),
 )
 """Prompts and choices by content, so that a run keeps what it asked even when the data file changes later."""
 
@@ -28,7 +28,6 @@ request = Table(
     Column("model", String, nullable=False),
     Column("mode", String, nullable=False),
     Column("body", Text, nullable=False),
-    Index("request_model", "model"),
 )
 
 asked = Table(
@@ -44,7 +43,6 @@ asked = Table(
     Column("sample", Integer, nullable=False),
     Column("template", String, nullable=False),
     Column("request", String, nullable=False),
-    Index("asked_position", "run", "model", "position"),
     Index("asked_request", "request"),
 )
 """Which request serves which ask of which run; two runs may share a request and so its response."""
@@ -53,7 +51,7 @@ response = Table(
     "response",
     metadata,
     Column("id", String, primary_key=True),
-    Column("origin", String, nullable=False, unique=True),
+    Column("origin", String, nullable=False),
     Column("request", String, nullable=True, unique=True),
     Column("prompt_id", String, nullable=False),
     Column("finish", String, nullable=False),
@@ -61,7 +59,6 @@ response = Table(
     Column("time", String, nullable=False),
     Column("body", Text, nullable=False),
     Column("raw", LargeBinary, nullable=True),
-    Index("response_prompt", "prompt_id"),
 )
 """`raw` keeps the bytes received where the text could not be stored as it came (NUL, lone surrogates)."""
 
@@ -90,7 +87,6 @@ verdict = Table(
     Column("time", String, nullable=False),
     Column("body", Text, nullable=False),
     Index("verdict_subject", "subject", "criterion"),
-    Index("verdict_run", "run", "criterion"),
 )
 """`subject` is the first response id; the whole tuple stands in `body`."""
 
@@ -113,7 +109,6 @@ claim = Table(
     Column("process", Integer, nullable=False),
     Column("process_start", String, nullable=False),
     Column("heartbeat", Float, nullable=False),
-    Index("claim_owner", "host", "process"),
 )
 
 FACTS = (item, request, asked, response, attempt, verdict)

@@ -57,7 +57,8 @@ class Plan:
 
     run: Run
     entries: tuple[Planned, ...]
-    items: tuple[Item, ...]
+    items: Mapping[str, Item]
+    """By content hash."""
     endpoints: Mapping[str, Endpoint]
     taxonomy: Taxonomy
 
@@ -78,7 +79,7 @@ def make_plan(options: RunOptions) -> Plan:
     models = _models(options)
     endpoints = {model.name: build(model) for model in models}
     entries: list[Planned] = []
-    hashes = {id(item): content_hash(item) for item in items}
+    hashes = {item.id: content_hash(item) for item in items}
     kind: Literal["choice", "response"] = "choice" if isinstance(items[0], Choice) else "response"
     chosen = template(options.template or ("public" if kind == "choice" else "plain"))
     for model in models:
@@ -86,7 +87,7 @@ def make_plan(options: RunOptions) -> Plan:
         maker = _Maker(model, endpoints[model.name], options)
         for item, asked in ask(items, chosen, samples=options.samples, system=system, examples=options.examples):
             request = maker.request(asked)
-            entries.append(Planned(asked, request, request.id, hashes[id(item)]))
+            entries.append(Planned(asked, request, request.id, hashes[item.id]))
     settings = _settings(options, chosen, models, endpoints)
     run = Run(
         name=options.name or default_name(options, settings),
@@ -97,7 +98,7 @@ def make_plan(options: RunOptions) -> Plan:
         versions={"cvalues": cvalues.__version__, "reader": RATER, "template": chosen.id},
         start=now(),
     )
-    return Plan(run, tuple(entries), tuple(items), endpoints, taxonomy)
+    return Plan(run, tuple(entries), {hashes[item.id]: item for item in items}, endpoints, taxonomy)
 
 
 def default_name(options: RunOptions, settings: Mapping[str, Any]) -> str:

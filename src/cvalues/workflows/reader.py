@@ -119,7 +119,7 @@ def read_with(study: Study, name: str, reader: str, entries: Mapping[str, ModelE
         Run(name=f"{run.name}/{VERSION}/{endpoint.name}", sets=run.sets, models=(endpoint.name,), kind="response",
             settings={"reads": run.name, "reader": VERSION}, versions=run.versions, start=now())
     )  # fmt: skip
-    study.plan(judged, plan, [items[entry.item] for entry in plan])
+    study.plan(judged, plan, {entry.item: items[entry.item] for entry in plan})
     progress = drive(study, judged, plan, {endpoint.name: endpoint})
     answers = study.responses(judged.name)
     found = [

@@ -15,7 +15,7 @@ from cvalues.endpoints.base import Endpoint
 from cvalues.errors import UsageError
 from cvalues.records import now
 from cvalues.runner import Bounds, Progress, Runner, ask_all
-from cvalues.schema import Ask, Choice, Request, Response, Run, Table, Verdict
+from cvalues.schema import Ask, Choice, Prompt, Request, Response, Run, Table, Verdict
 from cvalues.study import Planned, Study
 from cvalues.workflows.plan import Plan, RunOptions, make_plan, rough_tokens
 
@@ -83,7 +83,7 @@ def execute(
     run = study.start_run(plan.run)
     study.plan(run, plan.entries, plan.items)
     progress = drive(study, run, plan.entries, plan.endpoints, bounds=bounds, watch=watch)
-    read_run(study, run.name)
+    read_run(study, run.name, plan)
     complete = progress.left == 0 and progress.failed == 0
     state = "done" if complete else "stopped" if progress.stop else "failed" if progress.failed else "stopped"
     run = msgspec.structs.replace(run, state=state, end=now())
@@ -135,21 +135,31 @@ def drive(
                 return result
 
 
-def read_run(study: Study, name: str) -> int:
-    """Reads every response of a two-choice run that these rules have not read yet, and returns how many were read. Makes no call."""
-    asked = study.asked(name)
-    items, responses = study.items(name), study.responses(name)
-    done = study.verdicts(name, "choice", RATER)
-    requests = None
+def read_run(study: Study, name: str, plan: Plan | None = None) -> int:
+    """Reads every response of a two-choice run that these rules have not read yet, and returns how many were read. Makes no call.
+
+    Args:
+        study: the study.
+        name: the run.
+        plan: the run's plan where it is at hand, so that it need not be loaded.
+    """
+    if plan is not None:
+        items: Mapping[str, Choice | Prompt] = plan.items
+        pairs = [(entry.item, entry.request_id) for entry in plan.entries]
+        requests = {entry.request_id: entry.request for entry in plan.entries}
+    else:
+        items = study.items(name)
+        pairs = [(row.item, row.request) for row in study.asked(name)]
+        requests = study.requests(name)
+    responses = study.responses(name)
+    done = {verdict.subject[0] for verdict in study.all_verdicts(name, "choice", RATER)}
     group: list[Verdict] = []
     count = 0
-    for row in asked:
-        item, response = items[row.item], responses.get(row.request)
+    for item_hash, request in pairs:
+        item, response = items[item_hash], responses.get(request)
         if response is None or response.id in done or not isinstance(item, Choice):
             continue
-        if response.option_scores and requests is None:
-            requests = study.requests(name)
-        options = requests[row.request].options if requests and response.option_scores else ()
+        options = requests[request].options if response.option_scores else ()
         group.append(read_response(item, response, options))
         count += 1
         if len(group) >= _READ_GROUP:

@@ -41,9 +41,7 @@ def upgrade() -> None:
             f"$$ BEGIN RAISE EXCEPTION '{_MESSAGE}'; END $$"
         )
     op.create_table("item", _text("hash", key=True), _text("kind"), _text("id"), _body())
-    op.create_index("item_id", "item", ["id"])
     op.create_table("request", _text("id", key=True), _text("model"), _text("mode"), _body())
-    op.create_index("request_model", "request", ["model"])
     op.create_table(
         "asked",
         _text("run", key=True),
@@ -57,12 +55,11 @@ def upgrade() -> None:
         _text("template"),
         _text("request"),
     )
-    op.create_index("asked_position", "asked", ["run", "model", "position"])
     op.create_index("asked_request", "asked", ["request"])
     op.create_table(
         "response",
         _text("id", key=True),
-        sa.Column("origin", sa.String, nullable=False, unique=True),
+        sa.Column("origin", sa.String, nullable=False),
         sa.Column("request", sa.String, nullable=True, unique=True),
         _text("prompt_id"),
         _text("finish"),
@@ -71,7 +68,6 @@ def upgrade() -> None:
         _body(),
         sa.Column("raw", sa.LargeBinary, nullable=True),
     )
-    op.create_index("response_prompt", "response", ["prompt_id"])
     op.create_table(
         "attempt",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
@@ -95,7 +91,6 @@ def upgrade() -> None:
         _body(),
     )
     op.create_index("verdict_subject", "verdict", ["subject", "criterion"])
-    op.create_index("verdict_run", "verdict", ["run", "criterion"])
     op.create_table("run", _text("name", key=True), _text("state"), _text("start"), _text("end"), _body())
     op.create_table(
         "claim",
@@ -106,7 +101,6 @@ def upgrade() -> None:
         _text("process_start"),
         sa.Column("heartbeat", sa.Float, nullable=False),
     )
-    op.create_index("claim_owner", "claim", ["host", "process"])
     for table in _FACTS:
         protect(table)
 
