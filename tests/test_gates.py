@@ -62,7 +62,12 @@ def test_at_most_one_broad_except() -> None:
 def test_nothing_unfinished_is_left() -> None:
     """No marker of unfinished work and no host or path of one machine stands in the source."""
     marks = re.compile("TO" + "DO|FIX" + r"ME|\bXX" + "X|NotImplemented" + "Error|(^|[^A-Za-z0-9_.])/(work|root|home)/")
-    found = [f"{path.name}:{number}" for path in SOURCE for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if marks.search(line)]
+    found = [
+        f"{path.name}:{number}"
+        for path in SOURCE
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if marks.search(line)
+    ]
     assert found == []
 
 
