@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import sqlite3
@@ -228,13 +229,21 @@ def backup_study(study: Study, path: Path) -> Path:
         raise UsageError(f"{path}: exists already; a backup never overwrites a file")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        source = sqlite3.connect(f"file:{Path(study.where).absolute()}?mode=ro", uri=True)
-        target = sqlite3.connect(path)
-        with target:
-            source.backup(target)
-        target.close()
-        source.close()
+        _copy(Path(study.where), path)
     except (sqlite3.Error, OSError) as error:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
         raise DataError(f"{path}: the backup could not be written ({error})") from error
     return path
+
+
+def _copy(source: Path, target: Path) -> None:
+    reader = sqlite3.connect(f"file:{source.absolute()}?mode=ro", uri=True)
+    try:
+        writer = sqlite3.connect(target)
+        try:
+            reader.backup(writer)
+        finally:
+            writer.close()
+    finally:
+        reader.close()
