@@ -26,7 +26,7 @@ _PUBLIC = {
     "load": "cvalues.datasets",
     "open_study": "cvalues.study",
     "outcomes": "cvalues.workflows.api",
-    "report": "cvalues.workflows.api",
+    "write_report": "cvalues.workflows.api",
     "run": "cvalues.workflows.api",
     "score": "cvalues.workflows.api",
 }
@@ -48,9 +48,9 @@ __all__ = [
     "load",
     "open_study",
     "outcomes",
-    "report",
     "run",
     "score",
+    "write_report",
 ]
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from cvalues.errors import CValuesError
     from cvalues.schema import Choice, Estimate, Prompt, Request, Response, Run, Verdict
     from cvalues.study import Study, open_study
-    from cvalues.workflows.api import arun, outcomes, report, run, score
+    from cvalues.workflows.api import arun, outcomes, run, score, write_report
 
 
 def __getattr__(name: str) -> Any:

@@ -17,7 +17,7 @@ def measure(place: Path) -> float | None:
             name: str = ask.subject + request.id + response.text
             print(name)
         scores = cv.score(finished, by=["level"])
-        page: Path = cv.report(place.parent / "report", finished)
+        page: Path = cv.write_report(place.parent / "report", finished)
         print(page)
         return scores[0].acc.value
 

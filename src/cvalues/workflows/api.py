@@ -64,6 +64,6 @@ def score(finished: Finished | Iterable[ItemOutcome], by: Sequence[str] = ()) ->
     return score_outcomes(outcomes(finished) if isinstance(finished, Finished) else finished, by)
 
 
-def report(folder: str | Path, finished: Finished, *, language: str = "zh") -> Path:
+def write_report(folder: str | Path, finished: Finished, *, language: str = "zh") -> Path:
     """Writes the report of a run to a folder and returns the path of its HTML page."""
     return write(Path(folder), gather([finished.run.name], finished.study, language=language))
