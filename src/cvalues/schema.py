@@ -223,6 +223,22 @@ class Verdict(Record, frozen=True, kw_only=True):
         return content_hash(body)
 
 
+class Audit(Record, frozen=True, kw_only=True):
+    """Something that was done and that a reader of results must know."""
+
+    verb: str
+    """For example `export-heldout`."""
+    object: str
+    """What it was done to, for example a set's name."""
+    detail: dict[str, Any] = {}
+    time: str
+
+    @property
+    def id(self) -> str:
+        """Content hash of all fields."""
+        return content_hash(self)
+
+
 class SetRef(Record, frozen=True, kw_only=True):
     """A set that a run asked: its name, the hash of its items, and how many there were."""
 

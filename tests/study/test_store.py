@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from cvalues.errors import ChangedData, StudyBusy, StudyError, StudyTooNew, UsageError
 from cvalues.records import now
-from cvalues.schema import Attempt, Response, Run, SetRef, Verdict, response_id
+from cvalues.schema import Attempt, Audit, Response, Run, SetRef, Verdict, response_id
 from cvalues.study import Received, Study, open_study, tables
 from cvalues.study import engine as engines
 from make import plan
@@ -77,6 +77,7 @@ def test_facts_cannot_be_changed(study: Study, table: str, verb: str) -> None:
         [attempt],
         [Verdict(criterion="choice", subject=("x",), rater="x", value="1")],
     )
+    study.note(Audit(verb="v", object="o", time=now()))
     if table == "asked":
         verb = verb.replace("body", "template")
     with pytest.raises(StudyError, match="insert-only"), study.writing() as connection:

@@ -18,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data = typer.Typer(help="Data sets: list, download, show, start, check.", rich_markup_mode=None, no_args_is_help=True)
+pairs = typer.Typer(help="Comparison pairs: export for training.", rich_markup_mode=None, no_args_is_help=True)
 models = typer.Typer(
     help="Models: what can be measured and how it is named.", rich_markup_mode=None, no_args_is_help=True
 )
@@ -25,6 +26,7 @@ study = typer.Typer(
     help="The study database: look, verify, export, import, back up.", rich_markup_mode=None, no_args_is_help=True
 )
 app.add_typer(data, name="data")
+app.add_typer(pairs, name="pairs")
 app.add_typer(models, name="models")
 app.add_typer(study, name="study")
 
@@ -313,6 +315,33 @@ def data_check(
     from cvalues.cli.data import check_set
 
     raise typer.Exit(check_set(path, quarantine, taxonomy, Output(as_json=as_json, language=lang)))
+
+
+@pairs.command("export")
+def pairs_export(
+    name: Annotated[str, typer.Argument(help="Set by name, or a file, that holds replies of different grade.")],
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="File to write: JSON Lines in the format of CValues-Comparison.")
+    ],
+    split: Annotated[str, typer.Option("--split", help="Split to export: train, dev, heldout, or all.")] = "train",
+    allow_heldout: Annotated[
+        bool,
+        typer.Option(
+            "--allow-heldout", help="Export held-back items for training all the same; the study remembers it."
+        ),
+    ] = False,
+    study: StudyOption = "study.db",
+    taxonomy: TaxonomyOption = "",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Export pairs of a better and a worse reply as training data; held-back items are refused.
+
+    Example:  cvalues pairs export starter-choice -o train.jsonl
+    """
+    from cvalues.cli.data import export_set
+
+    export_set(name, out, (split, allow_heldout), (study, taxonomy), Output(as_json=as_json, language=lang))
 
 
 @models.command("list")

@@ -16,6 +16,7 @@ from cvalues.endpoints.resolve import vendors
 from cvalues.schema import Choice, Prompt, Table
 from cvalues.taxonomy import Taxonomy
 from cvalues.taxonomy import load as load_taxonomy
+from cvalues.workflows.export import export_pairs
 from cvalues.workflows.plan import RunOptions, model_entries
 
 
@@ -103,6 +104,17 @@ def check_set(source: str, quarantine: Path | None, taxonomy: str, output: Outpu
     if quarantine is not None and report.fault_count:
         output.talk(output.say("check.quarantine", path=quarantine))
     return 0 if report.ok else 1
+
+
+def export_set(name: str, out: Path, which: tuple[str, bool], places: tuple[str, str], output: Output) -> None:
+    """Runs `cvalues pairs export`; `which` is (split, allow heldout), `places` (study, taxonomy)."""
+    count, heldout = export_pairs(
+        name, out, split=which[0], allow_heldout=which[1], study=places[0], taxonomy=_taxonomy(places[1])
+    )
+    output.json({"set": name, "file": str(out), "pairs": count, "heldout": heldout})
+    output.line(output.say("pairs.exported", count=count, path=out))
+    if heldout:
+        output.talk(output.say("pairs.heldout", count=heldout, study=places[0]))
 
 
 def list_models(models_file: str, output: Output) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from cvalues.records import open_bytes, read_records
 from cvalues.report import write
 from cvalues.runner import Bounds, Progress
 from cvalues.schema import Table
-from cvalues.scoring import score
+from cvalues.scoring import ItemOutcome, score
 from cvalues.study import Study, open_study
 from cvalues.study.engine import hide_password, is_url
 from cvalues.taxonomy import load as load_taxonomy
@@ -170,13 +171,23 @@ def _summary(finished: Finished, study: Study, output: Output, reader_failed: in
     output.talk(output.say("run.name", name=run.name, study=hide_password(study.where)))
     _talk_of_calls(state, output)
     if run.kind == "choice":
-        output.table(score_table(outcomes, ("level",)))
+        show_scores(outcomes, output)
         output.talk(output.say("run.next", name=run.name))
     else:
         output.line(output.say("run.free", count=sum(model.done + model.cached for model in state.models.values())))
     if state.stop == "interrupted":
         return 130
     return 3 if state.failed or reader_failed or any(model.stopped for model in state.models.values()) else 0
+
+
+def show_scores(outcomes: Sequence[ItemOutcome], output: Output) -> None:
+    """Prints the scores by level, and those of the hard items beside them where the set marks some."""
+    output.table(score_table(outcomes, ("level",)))
+    hard = [outcome for outcome in outcomes if outcome.difficulty == "hard"]
+    if hard:
+        output.line("")
+        output.line(output.say("run.hard"))
+        output.table(score_table(hard, ("level",)))
 
 
 def _counts(model: Any) -> dict[str, Any]:
@@ -213,7 +224,7 @@ def reread(runs: list[str], reader: str, where: str, models_file: str, output: O
                 _, judged = read_with(study, name, reader, model_entries(RunOptions(models_file=models_file)))
                 failed += judged.failed if judged else 0
             output.talk(output.say("read.count", name=name, count=counts[name]))
-            output.table(score_table(outcomes_of(study, name), ("level",)))
+            show_scores(outcomes_of(study, name), output)
     output.json({"read": counts})
     return 3 if failed else 0
 
@@ -232,7 +243,7 @@ def make_report(runs: list[str], out: Path, where: str, taxonomy: str, output: O
 def demonstrate(out: Path, output: Output) -> None:
     """Runs `cvalues demo`."""
     output.talk(output.say("demo.start"))
-    path, table = demo(out, language=output.language)
-    output.json({"report": str(path), "scores": [dict(zip(table.columns, row, strict=True)) for row in table.rows]})
-    output.table(table)
+    path, outcomes = demo(out, language=output.language)
+    output.json({"report": str(path), "scores": [msgspec.to_builtins(entry) for entry in score(outcomes, ("level",))]})
+    show_scores(outcomes, output)
     output.line(output.say("report.path", path=path))

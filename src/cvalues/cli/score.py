@@ -22,7 +22,7 @@ def score_files(
     sheet, reviewed, out = paths
     rows = read_files(files, model, read_sheet(reviewed) if reviewed else None)
     if not rows:
-        raise NotEnoughData("these files hold no rows")
+        raise NotEnoughData("these files hold no rows; give files with one response a row")
     outcomes = [row.outcome for row in rows]
     keys = tuple(by) or ("level",)
     output.json({"scores": [msgspec.to_builtins(entry) for entry in score(outcomes, keys)]})

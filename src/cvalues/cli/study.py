@@ -17,8 +17,15 @@ from cvalues.study.verify import verify
 def info(where: str, output: Output) -> None:
     """Shows the runs and the number of records."""
     with open_study(where, create=False) as study:
-        runs, counts = study.runs(), study.counts()
-    output.json({"study": hide_password(where), "records": counts, "runs": [msgspec.to_builtins(run) for run in runs]})
+        runs, counts, audits = study.runs(), study.counts(), study.audits()
+    output.json(
+        {
+            "study": hide_password(where),
+            "records": counts,
+            "runs": [msgspec.to_builtins(run) for run in runs],
+            "audit": audits,
+        }
+    )
     rows = tuple(
         (
             run.name,
@@ -32,6 +39,8 @@ def info(where: str, output: Output) -> None:
     )
     output.table(Table(title="Runs", columns=("name", "state", "sets", "models", "start", "end"), rows=rows))
     output.line("  ".join(f"{name} {count}" for name, count in counts.items()))
+    for audit in audits:
+        output.line(output.say("info.audit", time=audit.time, verb=audit.verb, object=audit.object))
 
 
 def check(where: str, output: Output) -> int:

@@ -55,6 +55,16 @@ _WORDS: dict[str, tuple[str, str]] = {
         "{count} 个未读懂的回复已写入 {path}；在 verdict 列填 1、2、other 或 refused，再用 --reviewed {path} 重新计分",
         "{count} undecided responses are in {path}; fill its column verdict, then score again with --reviewed {path}",
     ),
+    "pairs.exported": ("已导出 {count} 个对比对到 {path}", "{count} pairs exported to {path}"),
+    "pairs.heldout": (
+        "注意：其中 {count} 个属于保留测试集；{study} 已记下此事，用它们训练的模型不能再用该测试集评测",
+        "Note: {count} of them are held back for testing; {study} remembers it. A model trained on them cannot be measured on that split",
+    ),
+    "run.hard": (
+        "其中难题（仅看回复文字的基线答错或没有把握的题）：",
+        "Hard items among them (a baseline that sees only the replies is wrong or unsure):",
+    ),
+    "info.audit": ("{time} {verb} {object}", "{time} {verb} {object}"),
     "verify.ok": ("{study}：一致，{rows} 条记录", "{study}: consistent, {rows} records"),
     "study.exported": ("已导出 {rows} 条记录到 {path}", "{rows} records exported to {path}"),
     "study.imported": ("已并入 {rows} 条新记录", "{rows} new records merged"),

@@ -233,7 +233,7 @@ def backup_study(study: Study, path: Path) -> Path:
     except (sqlite3.Error, OSError) as error:
         with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
-        raise DataError(f"{path}: the backup could not be written ({error})") from error
+        raise DataError(f"{path}: the backup could not be written ({error}); choose another path") from error
     return path
 
 

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cvalues.errors import ChangedData, StudyError, unknown_name
 from cvalues.records import canonical, content_hash
-from cvalues.schema import Ask, Attempt, Choice, Prompt, Request, Response, Run, Verdict
+from cvalues.schema import Ask, Attempt, Audit, Choice, Prompt, Request, Response, Run, Verdict
 from cvalues.study import engine as engines
 from cvalues.study import tables
 
@@ -32,6 +32,7 @@ _REQUEST = msgspec.json.Decoder(Request)
 _RESPONSE = msgspec.json.Decoder(Response)
 _RUN = msgspec.json.Decoder(Run)
 _VERDICT = msgspec.json.Decoder(Verdict)
+_AUDIT = msgspec.json.Decoder(Audit)
 _ATTEMPT = msgspec.json.Decoder(Attempt)
 
 
@@ -365,6 +366,24 @@ class Study:
             query = query.where(c.rater == rater)
         with self.reading() as connection:
             return [_VERDICT.decode(row.body) for row in connection.execute(query)]
+
+    def note(self, audit: Audit) -> None:
+        """Records something that a reader of this study's results must know."""
+        row = {
+            "id": audit.id,
+            "verb": audit.verb,
+            "object": audit.object,
+            "time": audit.time,
+            "body": canonical(audit).decode(),
+        }
+        with self.writing() as connection:
+            self.add(connection, tables.audit, [row])
+
+    def audits(self) -> list[Audit]:
+        """Returns what was noted, oldest first; empty for most studies."""
+        with self.reading() as connection:
+            rows = connection.execute(sa.select(tables.audit.c.body).order_by(tables.audit.c.time))
+            return [_AUDIT.decode(row.body) for row in rows]
 
     def counts(self) -> dict[str, int]:
         """Returns the number of rows of every table."""

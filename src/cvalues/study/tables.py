@@ -90,6 +90,17 @@ verdict = Table(
 )
 """`subject` is the first response id; the whole tuple stands in `body`."""
 
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("verb", String, nullable=False),
+    Column("object", String, nullable=False),
+    Column("time", String, nullable=False),
+    Column("body", Text, nullable=False),
+)
+"""What was done that a reader of results must know, for example that held-back items were exported for training."""
+
 run = Table(
     "run",
     metadata,
@@ -111,5 +122,5 @@ claim = Table(
     Column("heartbeat", Float, nullable=False),
 )
 
-FACTS = (item, request, asked, response, attempt, verdict)
+FACTS = (item, request, asked, response, attempt, verdict, audit)
 STATE = (run, claim)

@@ -6,7 +6,7 @@ import msgspec
 import sqlalchemy as sa
 
 from cvalues.records import content_hash
-from cvalues.schema import Choice, Prompt, Record, Request, Response, Run, Verdict, response_id
+from cvalues.schema import Audit, Choice, Prompt, Record, Request, Response, Run, Verdict, response_id
 from cvalues.study import tables
 from cvalues.study.store import Study
 
@@ -70,6 +70,9 @@ def _hashes(connection: sa.Connection, faults: list[Fault]) -> int:
     for row in connection.execute(sa.select(tables.verdict)):
         count += 1
         _expect(faults, "verdict", row.id, lambda row=row: msgspec.json.decode(row.body, type=Verdict).id)
+    for row in connection.execute(sa.select(tables.audit)):
+        count += 1
+        _expect(faults, "audit", row.id, lambda row=row: msgspec.json.decode(row.body, type=Audit).id)
     return count
 
 

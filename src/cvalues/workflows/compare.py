@@ -32,7 +32,7 @@ def model_outcomes(reference: str, study: str | Path) -> tuple[str, list[ItemOut
             raise unknown_name(f"model of run '{run}'", model, names)
         chosen = model or names[0]
         return chosen, [outcome for outcome in data.outcomes if outcome.model == chosen]
-    raise first or UsageError(f"'{reference}' names no run")
+    raise first or UsageError(f"'{reference}' names no run; give NAME, latest, FILE.db#NAME, results.json or RUN:MODEL")
 
 
 def _readings(reference: str) -> Iterator[tuple[str, str]]:

@@ -213,7 +213,7 @@ def _xlsx_rows(path: Path) -> Iterator[list[Any]]:
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, openpyxl.utils.exceptions.InvalidFileException) as error:
-        raise DataError(f"{path}: is no readable .xlsx ({error})") from error
+        raise DataError(f"{path}: is no readable .xlsx ({error}); save the sheet again") from error
     for row in book.worksheets[0].iter_rows(values_only=True):
         yield list(row)
     book.close()

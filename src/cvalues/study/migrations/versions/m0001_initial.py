@@ -6,7 +6,7 @@ from alembic import op
 revision = "0001"
 down_revision = None
 
-_FACTS = ("item", "request", "asked", "response", "attempt", "verdict")
+_FACTS = ("item", "request", "asked", "response", "attempt", "verdict", "audit")
 _MESSAGE = "cvalues: facts are insert-only; write a new record instead"
 
 
@@ -91,6 +91,7 @@ def upgrade() -> None:
         _body(),
     )
     op.create_index("verdict_subject", "verdict", ["subject", "criterion"])
+    op.create_table("audit", _text("id", key=True), _text("verb"), _text("object"), _text("time"), _body())
     op.create_table("run", _text("name", key=True), _text("state"), _text("start"), _text("end"), _body())
     op.create_table(
         "claim",
