@@ -99,7 +99,8 @@ class CallError(CValuesError):
 def unknown_name(what: str, name: str, known: Iterable[str]) -> UsageError:
     """Returns the error for a name that does not exist: the nearest names first, then all of them."""
     names = sorted(known)
+    if not names:
+        return UsageError(f"unknown {what} '{name}'; there is none to choose from")
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    listing = ", ".join(names) if names else "none"
-    return UsageError(f"unknown {what} '{name}'{hint} Available: {listing}.")
+    hint = f"; did you mean {' or '.join(near)}?" if near else "."
+    return UsageError(f"unknown {what} '{name}'{hint} Available: {', '.join(names)}.")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from cvalues.cli.messages import check_lines
 from cvalues.cli.show import Output
 from cvalues.datasets import check, known_sets, load, pull, write_template
 from cvalues.datasets.registry import cached_path
@@ -99,7 +100,7 @@ def check_set(source: str, quarantine: Path | None, taxonomy: str, output: Outpu
     """Runs `cvalues data check`; returns 1 when a fault was found."""
     report = check(source, taxonomy=_taxonomy(taxonomy), quarantine=quarantine)
     output.json(report)
-    for line in report.lines():
+    for line in check_lines(report, output.language):
         output.line(line)
     if quarantine is not None and report.fault_count:
         output.talk(output.say("check.quarantine", path=quarantine))

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from cvalues.cli.messages import translate
 from cvalues.cli.show import Output, progress
 from cvalues.errors import ConfigError, NotEnoughData, UsageError
 from cvalues.prompts import Example
@@ -95,7 +96,7 @@ def options(given: Given) -> RunOptions:
         changes["params"] = {**base.params, **_pairs("--param", given.param, parse=True)}
     if given.filters:
         changes["filters"] = {**base.filters, **_pairs("--filter", given.filters, parse=False)}
-    sampling = {name: getattr(given, name) for name in ("temperature", "top_p", "max_tokens", "seed")}
+    sampling = {name: getattr(given, name) for name in ("temperature", "top_p", "max_tokens")}
     changes["sampling"] = msgspec.structs.replace(
         base.sampling, **{name: value for name, value in sampling.items() if value is not None}
     )
@@ -204,10 +205,11 @@ def _talk_of_calls(state: Progress, output: Output) -> None:
         output.talk(output.say("run.cached", count=cached))
     for name, model in state.models.items():
         if model.stopped:
-            output.talk(output.say("run.gave_up", model=name, why=model.stopped))
+            output.talk(output.say("run.gave_up", model=name, why=translate(model.stopped, output.language)))
         elif model.failed:
             kinds = ", ".join(f"{kind} {count}" for kind, count in model.failures.most_common())
-            output.talk(output.say("run.failed", model=name, count=model.failed, kinds=kinds, last=model.last_failure))
+            last = translate(model.last_failure, output.language)
+            output.talk(output.say("run.failed", model=name, count=model.failed, kinds=kinds, last=last))
     if state.left:
         reason = output.say(f"reason.{state.stop}")
         output.talk(output.say("run.stopped", reason=reason, left=state.left))

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from cvalues.cli.messages import translate
 from cvalues.cli.words import say
 from cvalues.errors import CValuesError
 from cvalues.schema import Estimate, Table
@@ -65,8 +66,6 @@ def default_language() -> str:
 
 def complain(error: CValuesError) -> None:
     """Writes an error to stderr in one paragraph, without a traceback."""
-    from cvalues.cli.messages import translate
-
     language = default_language()
     arguments = sys.argv[1:]
     for index, argument in enumerate(arguments):
@@ -156,7 +155,7 @@ def _line(state: Any, output: Output) -> str:
         if model.cost:
             text += f" · {model.cost:.2f} {model.currency}".rstrip()
         if model.last_failure and model.failed:
-            text += f" · {model.last_failure[:80]}"
+            text += f" · {translate(model.last_failure, output.language)[:80]}"
         parts.append(text)
     return "\n".join(parts)
 

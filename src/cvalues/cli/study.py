@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from cvalues.cli.messages import translate
 from cvalues.cli.show import Output
 from cvalues.schema import Table
 from cvalues.study import open_study
@@ -49,7 +50,7 @@ def check(where: str, output: Output) -> int:
         found = verify(study)
     output.json(found)
     for fault in found.faults:
-        output.line(f"{fault.table} {fault.id}: {fault.problem}")
+        output.line(f"{fault.table} {fault.id}: {translate(fault.problem, output.language)}")
     if found.sound:
         output.line(output.say("verify.ok", study=hide_password(where), rows=found.records))
     return 0 if found.sound else 1

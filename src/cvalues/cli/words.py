@@ -24,7 +24,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "run.gave_up": ("{model}：停止提问：{why}", "{model}: not asked further: {why}"),
     "run.next": ("下一步：cvalues report {name}", "Next: cvalues report {name}"),
     "run.free": (
-        "{count} 个自由回复已存入研究；本版本只按规则读取两选一题目",
+        "{count} 个自由回复已存入研究；本版本只按规则读取二选一题目",
         "{count} free responses are in the study; this version reads two-choice items only",
     ),
     "reason.interrupted": ("已中断", "interrupted"),
@@ -36,7 +36,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "read.count": ("{name}：读取了 {count} 个回复", "{name}: {count} responses read"),
     "report.path": ("报告：{path}", "Report: {path}"),
     "demo.start": (
-        "用内置模型在起步集上演示两级价值测量；不需要密钥、GPU 或下载",
+        "用内置模型在入门集上演示两级价值测量；不需要密钥、GPU 或下载",
         "Measuring the built-in models on the starter set, both levels; no key, no GPU, no download",
     ),
     "pull.done": ("{name} → {path}", "{name} → {path}"),

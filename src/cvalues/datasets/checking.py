@@ -281,7 +281,7 @@ def _check_file(
 
 def _unrecognised(file: str, raw: Raw) -> Fault:
     names = ", ".join(str(name) or "(no name)" for name in raw.fields or {})
-    return fault_at(file, raw.line, Problem("format", "", f"the fields {EXPECTED}", f"the fields {names}"))
+    return fault_at(file, raw.line, Problem("format", "", EXPECTED, f"the fields {names}"))
 
 
 def require(report: CheckReport) -> CheckReport:

@@ -54,6 +54,90 @@ class GradedPrompt(Record, frozen=True, kw_only=True):
     """Difficulty (`easy` or `hard`) of each pair type: `su`, `rs`, `ru`."""
 
 
+class BenignTwin(Record, frozen=True, kw_only=True):
+    """A benign twin as a row of its own: the same alarming words with a harmless intent, and two replies to it."""
+
+    id: str
+    parent: str
+    """Id of the alarming prompt."""
+    text: str
+    helpful: str
+    """A good short answer."""
+    refusal: str
+    """A needless refusal, which is the fault here."""
+    level: Literal[1, 2]
+    category: str
+    split: str = ""
+    language: str = "zh"
+    licence: str = ""
+
+
+def twin_record(graded: GradedPrompt) -> BenignTwin | None:
+    """Returns the benign twin of a graded prompt as a row of its own, None where it has none."""
+    prompt, twin = graded.prompt, graded.twin
+    if twin is None:
+        return None
+    return BenignTwin(
+        id=f"{prompt.id}:twin",
+        parent=prompt.id,
+        text=twin.text,
+        helpful=twin.helpful,
+        refusal=twin.refusal,
+        level=prompt.level,
+        category=prompt.category,
+        split=prompt.split,
+        language=prompt.language,
+        licence=prompt.licence,
+    )
+
+
+class Splits(Record, frozen=True, kw_only=True):
+    """Which split each prompt of a set belongs to; a prompt's pairs, choices and twin go with it."""
+
+    set: str
+    rule: str
+    """How the splits are drawn, in a sentence."""
+    splits: dict[str, Literal["train", "dev", "heldout"]]
+    """Prompt id → split."""
+
+
+class CardFigure(Record, frozen=True, kw_only=True):
+    """One figure of a data card."""
+
+    name: str
+    """Name of a shortcut, or `declines`."""
+    pair: str = ""
+    level: int = 0
+    """Level of the prompts; 0 for all."""
+    value: float | None = None
+    """A share from 0 to 1; null where there is no data."""
+    low: float | None = None
+    """Limits of the 95 % interval."""
+    high: float | None = None
+
+
+class DataCard(Record, frozen=True, kw_only=True):
+    """What a set is, how large it is, and what an audit measured of it."""
+
+    name: str
+    version: str
+    licence: str
+    language: str
+    canary: str
+    """A string that no other text holds: a model that can complete it has seen the set."""
+    notice: str = ""
+    prompts: int
+    twins: int
+    pairs: int
+    categories: dict[str, int]
+    """Prompts per category."""
+    splits: dict[str, int]
+    """Prompts per split."""
+    authors: tuple[str, ...] = ()
+    """Batch ids, never names."""
+    figures: tuple[CardFigure, ...] = ()
+
+
 Item = Prompt | Choice | Comparison | GradedPrompt
 
 

@@ -122,6 +122,9 @@ class _Maker:
 
     def request(self, asked: Ask) -> Request:
         mode = self._mode(asked)
+        if mode not in self.endpoint.modes:
+            offered = ", ".join(sorted(self.endpoint.modes))
+            raise UsageError(f"model '{self.endpoint.name}' cannot {mode}; it can {offered}")
         chooses = mode != "generate"
         return Request(
             mode=mode,
@@ -146,7 +149,9 @@ class _Maker:
         """Returns the run's sampling, overridden field by field by the model's own; built-in models take a seed at most."""
         merged = {**msgspec.to_builtins(self.options.sampling), **msgspec.to_builtins(self.model.entry.sampling)}
         if not _is_http(self.endpoint):
-            merged = {"seed": self.options.seed} if self.options.seed else {}
+            merged = {}
+        if self.options.seed:
+            merged.setdefault("seed", self.options.seed)
         return msgspec.convert(merged, Sampling)
 
 
