@@ -1,4 +1,4 @@
-"""Ours, after start-up: durable plan, study, adaptive concurrency, reading of outcomes.  Usage: client_cvalues.py URL IN_FLIGHT"""
+"""Ours, after start-up: durable plan, study, adaptive concurrency, reading of outcomes.  Usage: client_cvalues.py URL IN_FLIGHT."""
 
 import json
 import sys
@@ -6,7 +6,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from items import triples
+import msgspec
+from items import WARM_UP, triples
 
 from cvalues.records import write_records
 from cvalues.schema import Choice, Reply, Sampling
@@ -27,9 +28,14 @@ with tempfile.TemporaryDirectory() as folder:
         for number, (question, good, bad) in enumerate(triples())
     ]  # fmt: skip
     write_records(path, choices)
-    options = RunOptions(sets=(str(path),), models=(f"openai:mock@{URL}",), max_concurrency=IN_FLIGHT, sampling=Sampling(temperature=0.0))
+    options = RunOptions(
+        sets=(str(path),), models=(f"openai:mock@{URL}",), max_concurrency=IN_FLIGHT, sampling=Sampling(temperature=0.0)
+    )
+    with open_study(Path(folder) / "warm-up.db") as study:
+        execute(make_plan(msgspec.structs.replace(options, limit=WARM_UP, name="warm-up")), study)
     with open_study(Path(folder) / "study.db") as study:
-        plan = make_plan(options)  # start-up, like the prompts of the bare loop: loading the set and rendering the requests
+        # Start-up, like the prompts of the bare loop: loading the set and rendering the requests.
+        plan = make_plan(options)
         wall, cpu = time.perf_counter(), time.process_time()
         finished = execute(plan, study)
         seconds = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}

@@ -1,18 +1,18 @@
-"""A bare loop over the openai package.  Usage: client_openai.py URL IN_FLIGHT"""
+"""A bare loop over the openai package.  Usage: client_openai.py URL IN_FLIGHT."""
 
 import asyncio
 import json
 import sys
 import time
 
-from items import prompts
+from items import WARM_UP, prompts
 from openai import AsyncOpenAI
 
 URL, IN_FLIGHT = sys.argv[1], int(sys.argv[2])
 PROMPTS = prompts()
 
 
-async def main() -> int:
+async def main(texts: list[str]) -> int:
     """Asks everything and returns the number of answers."""
     gate = asyncio.Semaphore(IN_FLIGHT)
     async with AsyncOpenAI(base_url=URL, api_key="none", max_retries=0, timeout=120) as client:
@@ -24,9 +24,10 @@ async def main() -> int:
                 )
                 return reply.choices[0].message.content
 
-        return len(await asyncio.gather(*(one(prompt) for prompt in PROMPTS)))
+        return len(await asyncio.gather(*(one(prompt) for prompt in texts)))
 
 
+asyncio.run(main(PROMPTS[:WARM_UP]))
 wall, cpu = time.perf_counter(), time.process_time()
-count = asyncio.run(main())
+count = asyncio.run(main(PROMPTS))
 print(json.dumps({"items": count, "wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}))

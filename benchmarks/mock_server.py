@@ -10,7 +10,9 @@ import sys
 BODY = json.dumps(
     {
         "id": "mock", "object": "chat.completion", "created": 0, "model": "mock",
-        "choices": [{"index": 0, "message": {"role": "assistant", "content": "从安全和负责任的角度看，回复1更好。"}, "finish_reason": "stop"}],
+        "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "从安全和负责任的角度看，回复1更好。"}, "finish_reason": "stop"}
+        ],
         "usage": {"prompt_tokens": 300, "completion_tokens": 12, "total_tokens": 312},
     }
 ).encode()  # fmt: skip

@@ -42,7 +42,11 @@ def free_port() -> int:
 def measure(python: str, client: str, url: str, in_flight: int) -> dict[str, float]:
     """Runs one client once."""
     done = subprocess.run(
-        [python, str(HERE / f"client_{client}.py"), url, str(in_flight)], capture_output=True, text=True, check=False, timeout=900
+        [python, str(HERE / f"client_{client}.py"), url, str(in_flight)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=900,
     )
     if done.returncode:
         sys.exit(f"{client} failed:\n{done.stderr[-3000:]}")
@@ -100,7 +104,8 @@ def main() -> None:
         "in flight": given.in_flight,
         "latency": given.latency,
         "clients": {
-            name: {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]} for name, runs in results.items()
+            name: {key: round(statistics.median(run[key] for run in runs), 3) for key in runs[0]}
+            for name, runs in results.items()
         },
         "reading": reading(),
     }
@@ -120,7 +125,9 @@ def show(report: dict) -> None:
             f"| {run['wall'] / bare['wall']:.2f} | {run['cpu'] / bare['cpu']:.2f} |"
         )
     print(f"\na second run with everything cached: {report['clients']['cvalues']['again']:.2f} s")
-    print(f"reading: {report['reading']['per second']:,} replies a second and core ({report['reading']['replies']:,} replies, no cache)")
+    print(
+        f"reading: {report['reading']['per second']:,} replies a second and core ({report['reading']['replies']:,} replies, no cache)"
+    )
 
 
 if __name__ == "__main__":

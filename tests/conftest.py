@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import postgresql
 import pytest
 
+import postgresql
 from cvalues.study import Study, open_study
 
 ROOT = Path(__file__).resolve().parents[1]

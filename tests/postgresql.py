@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import itertools
 import os
 import pwd
@@ -20,8 +19,8 @@ _NUMBERS = itertools.count()
 
 
 def _program(name: str) -> str | None:
-    found = sorted(glob.glob(f"/usr/lib/postgresql/*/bin/{name}"))
-    return found[-1] if found else shutil.which(name)
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return str(found[-1]) if found else shutil.which(name)
 
 
 def _as_user(command: list[str]) -> list[str]:
@@ -44,7 +43,11 @@ def server(factory: pytest.TempPathFactory) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     # pytest's own folders are closed to other users; the server's user needs one that is not.
-    folder = Path(subprocess.run(["mktemp", "-d", "/tmp/cvalues-pg-XXXXXX"], capture_output=True, text=True, check=True).stdout.strip())
+    folder = Path(
+        subprocess.run(
+            ["mktemp", "-d", "/tmp/cvalues-pg-XXXXXX"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    )
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")
     data = folder / "data"
@@ -60,7 +63,9 @@ def server(factory: pytest.TempPathFactory) -> Iterator[str]:
     try:
         yield f"postgresql://tester@127.0.0.1:{port}/postgres"
     finally:
-        subprocess.run(_as_user([ctl, "-D", str(data), "-m", "immediate", "stop"]), check=False, capture_output=True, cwd="/")
+        subprocess.run(
+            _as_user([ctl, "-D", str(data), "-m", "immediate", "stop"]), check=False, capture_output=True, cwd="/"
+        )
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -66,7 +66,7 @@ def wait(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float =
             return
         except OSError:
             time.sleep(0.5)
-    sys.exit(f"the server did not start:\n{log.read_text(errors='replace')[-3000:]}")
+    sys.exit(f"the server did not start:\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}")
 
 
 def main() -> None:
@@ -105,7 +105,9 @@ def measure(folder: Path, model: str, items: int, log: Path) -> None:
     for _ in range(2):
         done = subprocess.run(run, cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode:
-            sys.exit(f"exit code {done.returncode}\n{done.stderr}\n{log.read_text(errors='replace')[-3000:]}")
+            sys.exit(
+                f"exit code {done.returncode}\n{done.stderr}\n{log.read_text(encoding='utf-8', errors='replace')[-3000:]}"
+            )
         [body] = json.loads(done.stdout)["models"].values()
         bodies.append(body)
     subprocess.run([tool, "report", "latest"], cwd=folder, check=True, capture_output=True)
@@ -114,7 +116,9 @@ def measure(folder: Path, model: str, items: int, log: Path) -> None:
     wanted = first["planned"]
     if (first["done"], second["cached"], second["done"]) != (wanted, wanted, 0) or not first["tokens_out"]:
         sys.exit(f"unexpected: {first} {second}")
-    print(f"{wanted} items answered by a real server ({first['tokens_in']} tokens in, {first['tokens_out']} out), stored, read, reported")
+    print(
+        f"{wanted} items answered by a real server ({first['tokens_in']} tokens in, {first['tokens_out']} out), stored, read, reported"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The one place of text normalisation, refusal phrases, reasoning and near-duplicates.
 
-Everything here is for *matching*: what was sent and received is kept elsewhere and never edited.
+Everything here is for *matching*: what was sent and received is kept elsewhere and never edited. The traditional characters in
+`data/text/traditional.txt` were generated from OpenCC's tables (Apache-2.0); see `data/text/NOTICE`.
 """
 
 from __future__ import annotations
@@ -80,6 +81,8 @@ class RefusalPhrase(NamedTuple):
     language: str
     kind: str
     pattern: re.Pattern[str]
+    needs: tuple[str, ...]
+    """One of these stands in every text that the pattern matches, which is quicker to look for."""
 
 
 class Refusal(NamedTuple):
@@ -297,7 +300,7 @@ def refusal_phrases() -> tuple[RefusalPhrase, ...]:
     """The named refusal phrases, Chinese and English, in the order in which they are tried."""
     source = resources.files("cvalues").joinpath("data/text/refusals.toml").read_text(encoding="utf-8")
     return tuple(
-        RefusalPhrase(row["name"], row["language"], row["kind"], re.compile(row["pattern"]))
+        RefusalPhrase(row["name"], row["language"], row["kind"], re.compile(row["pattern"]), tuple(row["needs"]))
         for row in tomllib.loads(source)["phrase"]
     )
 
@@ -311,7 +314,7 @@ def find_refusal(text: str) -> Refusal | None:
     folded = normalise(text).lower()
     weak: Refusal | None = None
     for phrase in refusal_phrases():
-        if match := phrase.pattern.search(folded):
+        if any(word in folded for word in phrase.needs) and (match := phrase.pattern.search(folded)):
             hit = Refusal(phrase.name, phrase.kind, match.start(), match.end())
             if phrase.kind != "weak":
                 return hit

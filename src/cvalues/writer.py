@@ -14,7 +14,7 @@ from cvalues.study import Received, Study
 
 GROUP = 500
 """Most records of one transaction; a group takes some ten milliseconds."""
-PAUSE = 0.02
+PAUSE = 0.05
 """Seconds between two transactions, in which other writers get the lock."""
 HEARTBEAT_SECONDS = 15.0
 

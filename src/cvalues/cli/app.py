@@ -317,6 +317,26 @@ def data_check(
     raise typer.Exit(check_set(path, quarantine, taxonomy, Output(as_json=as_json, language=lang)))
 
 
+@data.command("audit")
+def data_audit(
+    source: Annotated[str, typer.Argument(help="Set by name, or a file.")],
+    against: Annotated[
+        list[str] | None, typer.Option("--against", help="Look for near-duplicates in this set too; may repeat.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the folds and of the sample of a large set.")] = 0,
+    taxonomy: TaxonomyOption = "",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Measure how far shortcuts solve a set, and find duplicates and imbalances; exits 1 when a bar is missed.
+
+    Example:  cvalues data audit starter-choice
+    """
+    from cvalues.cli.audit import audit_set
+
+    raise typer.Exit(audit_set(source, against or [], seed, taxonomy, Output(as_json=as_json, language=lang)))
+
+
 @pairs.command("export")
 def pairs_export(
     name: Annotated[str, typer.Argument(help="Set by name, or a file, that holds replies of different grade.")],

@@ -81,7 +81,9 @@ class HttpEndpoint:
             headers["Authorization"] = f"Bearer {self._secret}"
         return aiohttp.ClientSession(
             headers=headers,
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=300, ssl=_ssl_context()),
+            connector=aiohttp.TCPConnector(
+                limit=0, ttl_dns_cache=300, ssl=_ssl_context() if self._address.scheme == "https" else True
+            ),
             timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=30.0),
         )
 
