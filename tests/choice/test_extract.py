@@ -50,6 +50,18 @@ def test_unseen_corpus_is_read_right() -> None:
 
 
 @pytest.mark.parametrize(
+    "lead", ["", "因此，", "我认为", "从安全和负责任的角度看，", "综上所述，从安全与负责任的角度来看，"]
+)
+@pytest.mark.parametrize("merit", ["更好", "更合适", "更安全", "更负责任"])
+def test_plain_sentence_is_read_as_the_grammar_reads_it(lead: str, merit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The quick path for one plain sentence gives the outcome and the rule that the whole grammar gives."""
+    texts = [f"{lead}{name}{merit}。" for name in ("回复1", "[回复2]", "回复２")]
+    quick = [extract(text)[:2] for text in texts]
+    monkeypatch.setattr("cvalues.choice.extract._SHORT", 0)
+    assert quick == [extract(text)[:2] for text in texts]
+
+
+@pytest.mark.parametrize(
     ("first", "second"),
     [
         ("[回复1]", "[回复2]"),

@@ -7,6 +7,7 @@ transaction. A fact that exists already is left as it is (insert or ignore), so 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ from cvalues.schema import Ask, Attempt, Audit, Choice, Prompt, Request, Respons
 from cvalues.study import engine as engines
 from cvalues.study import tables
 
+_ROWS = (32, 8, 1)
+"""Rows of one INSERT statement on SQLite, the largest that fits first."""
 CLAIM_SECONDS = 60.0
 """A claim whose process has been silent for so long is free again."""
 
@@ -118,8 +121,18 @@ class Study:
             return
         # The driver is called with the compiled statement: SQLAlchemy's work per row would cost more than the database's.
         statement, names = self._compiled(table, tuple(rows[0]))
-        values: list[Any] = rows if names is None else [tuple([row[name] for name in names]) for row in rows]
-        connection.exec_driver_sql(statement, values)
+        if names is None:
+            connection.exec_driver_sql(statement, rows)
+            return
+        values = [tuple([row[name] for name in names]) for row in rows]
+        one = f"({', '.join('?' * len(names))})"
+        start = 0
+        for size in _ROWS:
+            # sqlite3 lets go of the interpreter lock once per statement: many rows in one spare the event loop's thread.
+            many = statement.replace(f"VALUES {one}", f"VALUES {', '.join([one] * size)}")
+            while len(values) - start >= size:
+                connection.exec_driver_sql(many, tuple(itertools.chain.from_iterable(values[start : start + size])))
+                start += size
 
     def _compiled(self, table: sa.Table, fields: tuple[str, ...]) -> tuple[str, list[str] | None]:
         """Returns the insert of these fields as the driver takes it, with the order of its values where it takes a sequence."""
