@@ -11,7 +11,7 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import msgspec
 import sqlalchemy as sa
@@ -19,10 +19,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from cvalues.errors import ChangedData, StudyError, unknown_name
-from cvalues.records import canonical, content_hash
-from cvalues.schema import Ask, Attempt, Audit, Choice, Prompt, Request, Response, Run, Verdict
+from cvalues.records import canonical
+from cvalues.schema import Attempt, Audit, Choice, Prompt, Request, Response, Run, Verdict
 from cvalues.study import engine as engines
 from cvalues.study import tables
+from cvalues.study.rows import (
+    Asked,
+    Planned,
+    Received,
+    asked_row,
+    attempt_row,
+    item_row,
+    response_row,
+    verdict_row,
+)
 
 _ROWS = (32, 8, 1)
 """Rows of one INSERT statement on SQLite, the largest that fits first."""
@@ -37,43 +47,6 @@ _RUN = msgspec.json.Decoder(Run)
 _VERDICT = msgspec.json.Decoder(Verdict)
 _AUDIT = msgspec.json.Decoder(Audit)
 _ATTEMPT = msgspec.json.Decoder(Attempt)
-
-
-class Planned(NamedTuple):
-    """One ask of a plan with the request that serves it and the item that it is about."""
-
-    ask: Ask
-    request: Request
-    request_id: str
-    item: str
-    """Content hash of the prompt or choice."""
-
-
-class Asked(NamedTuple):
-    """One row of a run: which request serves which ask."""
-
-    model: str
-    ask: str
-    position: int
-    item: str
-    subject: str
-    order: str
-    sample: int
-    template: str
-    request: str
-
-
-class Received(NamedTuple):
-    """A finished call on its way into the study: the response, and the raw bytes where its text had to be cleaned."""
-
-    request: str
-    response: Response
-    raw: bytes | None = None
-
-
-def ask_id(ask: Ask) -> str:
-    """Returns the id of an ask within a run: the hash of subject, order, template and sample number."""
-    return content_hash((ask.subject, ask.order, ask.template, ask.sample))
 
 
 class Study:
@@ -199,7 +172,7 @@ class Study:
             done = connection.execute(count).scalar_one()
         if done == len(planned):
             return
-        item_rows = [_item_row(key, item) for key, item in items.items()]
+        item_rows = [item_row(key, item) for key, item in items.items()]
         requests = {
             entry.request_id: {
                 "id": entry.request_id,
@@ -209,7 +182,7 @@ class Study:
             }
             for entry in planned
         }
-        asked = [_asked_row(run.name, position, entry) for position, entry in enumerate(planned)]
+        asked = [asked_row(run.name, position, entry) for position, entry in enumerate(planned)]
         with self.writing() as connection:
             self.add(connection, tables.item, item_rows)
             self.add(connection, tables.request, list(requests.values()))
@@ -317,15 +290,15 @@ class Study:
         """Writes finished calls, failed attempts and verdicts in one transaction and frees the claims of what is finished."""
         finished = [entry.request for entry in received] + [attempt.request for attempt in attempts if attempt.final]
         with self.writing() as connection:
-            self.add(connection, tables.response, [_response_row(entry) for entry in received])
-            self.add(connection, tables.attempt, [_attempt_row(attempt) for attempt in attempts])
-            self.add(connection, tables.verdict, [_verdict_row(verdict) for verdict in verdicts])
+            self.add(connection, tables.response, [response_row(entry) for entry in received])
+            self.add(connection, tables.attempt, [attempt_row(attempt) for attempt in attempts])
+            self.add(connection, tables.verdict, [verdict_row(verdict) for verdict in verdicts])
             if finished:
                 connection.execute(sa.delete(tables.claim).where(self.among(tables.claim.c.request, finished)))
 
     def add_verdicts(self, verdicts: Iterable[Verdict]) -> None:
         """Writes verdicts; those that stand already are left as they are."""
-        rows = [_verdict_row(verdict) for verdict in verdicts]
+        rows = [verdict_row(verdict) for verdict in verdicts]
         if rows:
             with self.writing() as connection:
                 self.add(connection, tables.verdict, rows)
@@ -441,66 +414,3 @@ def _same_plan(before: Run, now: Run, where: str) -> None:
             f"{where}: run '{now.name}' exists with other {', '.join(differs)}; "
             "repeat its command to continue it, or give this one another --name"
         )
-
-
-def _item_row(key: str, item: Prompt | Choice) -> dict[str, Any]:
-    return {
-        "hash": key,
-        "kind": "prompt" if isinstance(item, Prompt) else "choice",
-        "id": item.id,
-        "body": canonical(item).decode(),
-    }
-
-
-def _asked_row(run: str, position: int, entry: Planned) -> dict[str, Any]:
-    return {
-        "run": run,
-        "model": entry.request.model,
-        "ask": ask_id(entry.ask),
-        "position": position,
-        "item": entry.item,
-        "subject": entry.ask.subject,
-        "ord": entry.ask.order,
-        "sample": entry.ask.sample,
-        "template": entry.ask.template,
-        "request": entry.request_id,
-    }
-
-
-def _response_row(entry: Received) -> dict[str, Any]:
-    response = entry.response
-    return {
-        "id": response.id,
-        "origin": response.origin,
-        "request": entry.request,
-        "prompt_id": response.prompt_id,
-        "finish": response.finish,
-        "model": response.model,
-        "time": response.time,
-        "body": canonical(response).decode(),
-        "raw": entry.raw,
-    }
-
-
-def _attempt_row(attempt: Attempt) -> dict[str, Any]:
-    return {
-        "request": attempt.request,
-        "kind": attempt.kind,
-        "final": int(attempt.final),
-        "time": attempt.time,
-        "body": canonical(attempt).decode(),
-    }
-
-
-def _verdict_row(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "id": verdict.id,
-        "criterion": verdict.criterion,
-        "subject": verdict.subject[0],
-        "rater": verdict.rater,
-        "value": None if verdict.value is None else str(verdict.value),
-        "status": verdict.status,
-        "run": verdict.run,
-        "time": verdict.time,
-        "body": canonical(verdict).decode(),
-    }
