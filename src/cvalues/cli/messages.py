@@ -1,6 +1,6 @@
 """Error messages and data faults in Chinese.
 
-Messages are raised in English. `data/words/errors.toml` and `data/words/faults.toml` hold the Chinese of each: `en` with
+Messages are raised in English. `data/words/errors.toml`, `errors-AREA.toml` beside it and `faults.toml` hold the Chinese of each: `en` with
 `{name}` for every value, `zh` with the same names, and `{{`, `}}` for braces. `{name:word}` in `en` is a value of letters,
 digits and underscores; an entry with `wraps = true` comes before the others. A name in `zh` may say what its value is:
 
@@ -95,14 +95,21 @@ class Catalogue(NamedTuple):
 @functools.cache
 def catalogue() -> Catalogue:
     """Returns the Chinese of all messages and faults, as it stands in `data/words`."""
-    errors, faults = _file("errors.toml"), _file("faults.toml")
+    areas = [_file(name) for name in ("errors.toml", *_areas())]
+    faults = _file("faults.toml")
     return Catalogue(
-        messages=_wordings(errors["message"]),
-        outside=_wordings(errors["outside"]),
+        messages=_wordings([entry for area in areas for entry in area.get("message", [])]),
+        outside=_wordings([entry for area in areas for entry in area.get("outside", [])]),
         phrases=_wordings(faults["phrase"]),
         codes=faults["codes"],
         lines=faults["lines"],
     )
+
+
+def _areas() -> list[str]:
+    """Returns the files `errors-AREA.toml`: each area of the program brings the Chinese of its own messages."""
+    folder = resources.files("cvalues").joinpath("data/words")
+    return sorted(entry.name for entry in folder.iterdir() if entry.name.startswith("errors-"))
 
 
 def _file(name: str) -> Any:
