@@ -251,7 +251,8 @@ class Run(Record, frozen=True, kw_only=True):
     name: str
     sets: tuple[SetRef, ...]
     models: tuple[str, ...]
-    kind: Literal["choice", "response"] = "choice"
+    kind: Literal["choice", "response", "judge"] = "choice"
+    """What was asked: two-choice items, prompts, or judges about responses."""
     settings: dict[str, Any] = {}
     """Template, sampling, filter, limit: everything that a second run needs to ask the same."""
     versions: dict[str, str] = {}
