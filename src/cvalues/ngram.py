@@ -1,6 +1,6 @@
 """Character n-gram models: a real model with no download, and the floor that every measured model must beat.
 
-They see the replies alone, never the question. What they get right can be had without understanding the question.
+The models see the replies alone, never the question. What they get right can be had without understanding the question.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cvalues.records import content_hash
+from cvalues.schema import GRADES, Grade
 from cvalues.text import normalise
 
 if TYPE_CHECKING:
@@ -79,3 +81,88 @@ class PreferenceModel:
         names = self._vectoriser.get_feature_names_out()
         order = np.argsort(-np.abs(self._weights))[:count]
         return [(str(names[index]), float(self._weights[index])) for index in order]
+
+
+class GradeModel:
+    """A multinomial logistic regression of the grade on character n-grams of the reply: P(g | x) ∝ exp(w_g·φ(x) + b_g).
+
+    φ is the sublinear TF-IDF of character 1- to 3-grams of the normalised reply, L2-regularised. The grade is the most probable one,
+    the lower one on a tie. The prompt is not looked at: its overlap with the reply adds nothing in-domain.
+    """
+
+    def __init__(self, *, strength: float = 10.0, longest: int = 3) -> None:
+        """Chooses the inverse regularisation `strength` and the longest n-gram."""
+        self.strength = strength
+        self.longest = longest
+        self.hash = ""
+        """Content hash of the settings and of the replies it was fitted on; empty before."""
+        self._vectoriser: Any = None
+        self._fitted: Any = None
+
+    def fit(self, replies: Sequence[tuple[str, Grade]]) -> GradeModel:
+        """Fits on (reply, grade) and returns itself; the result depends on the replies and their order alone.
+
+        Raises:
+            ValueError: not every grade occurs.
+        """
+        if {grade for _, grade in replies} != set(GRADES):
+            raise ValueError(f"a grade model needs replies of each grade: {', '.join(GRADES)}")
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+
+        self._vectoriser = TfidfVectorizer(
+            analyzer="char", ngram_range=(1, self.longest), sublinear_tf=True, min_df=min(2, len(replies))
+        )
+        matrix = self._vectoriser.fit_transform([normalise(text) for text, _ in replies])
+        self._fitted = LogisticRegression(C=self.strength, max_iter=2000, tol=1e-6)
+        self._fitted.fit(matrix, [GRADES.index(grade) for _, grade in replies])
+        self.hash = content_hash(("grade", self.strength, self.longest, list(replies)))
+        return self
+
+    def probabilities(self, texts: Sequence[str]) -> Scores:
+        """Returns P(grade) of each reply in the order of `GRADES`, shape (n, 3), rows summing to 1; (0, 3) for no text.
+
+        Raises:
+            ValueError: the model is not fitted.
+        """
+        if self._fitted is None:
+            raise ValueError("fit the model first")
+        if not texts:
+            return np.zeros((0, len(GRADES)))
+        matrix = self._vectoriser.transform([normalise(text) for text in texts])
+        return np.asarray(self._fitted.predict_proba(matrix), dtype=np.float64)
+
+    def grades(self, texts: Sequence[str]) -> list[Grade]:
+        """Returns the most probable grade of each reply; empty for no text; errors as `probabilities`."""
+        return [GRADES[int(np.argmax(row))] for row in self.probabilities(texts)]
+
+
+class TextIndex:
+    """Texts by nearness: cosine of the sublinear TF-IDF of character 1- to 3-grams of the normalised texts."""
+
+    def __init__(self, texts: Sequence[str], *, longest: int = 3) -> None:
+        """Takes the texts to be found.
+
+        Raises:
+            ValueError: there is no text with a character in it.
+        """
+        if not any(normalise(text) for text in texts):
+            raise ValueError("a text index needs at least one text")
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        self._vectoriser: Any = TfidfVectorizer(analyzer="char", ngram_range=(1, longest), sublinear_tf=True)
+        self._matrix: csr_matrix = self._vectoriser.fit_transform([normalise(text) for text in texts])
+
+    def similarities(self, text: str) -> Scores:
+        """Returns the cosine, 0 to 1, of `text` with each text of the index; all 0 where they share no n-gram."""
+        row = self._vectoriser.transform([normalise(text)])
+        return np.asarray((self._matrix @ row.T).todense(), dtype=np.float64).ravel()
+
+    def nearest(self, text: str) -> list[int]:
+        """Returns the places of all texts, nearest first; equally near ones (to 12 decimals) in their order."""
+        return [int(place) for place in np.argsort(-np.round(self.similarities(text), 12), kind="stable")]
+
+    def between(self, first: str, second: str) -> float:
+        """Returns the cosine, 0 to 1, of two texts by the weights of this index."""
+        rows = self._vectoriser.transform([normalise(first), normalise(second)])
+        return float((rows[0] @ rows[1].T)[0, 0])

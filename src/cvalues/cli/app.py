@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cvalues.cli.pairs import pairs
 from cvalues.cli.show import Output
 
 app = typer.Typer(
@@ -18,7 +19,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 data = typer.Typer(help="Data sets: list, download, show, start, check.", rich_markup_mode=None, no_args_is_help=True)
-pairs = typer.Typer(help="Comparison pairs: export for training.", rich_markup_mode=None, no_args_is_help=True)
 models = typer.Typer(
     help="Models: what can be measured and how it is named.", rich_markup_mode=None, no_args_is_help=True
 )
@@ -127,6 +127,13 @@ def run(
     reader: Annotated[
         str, typer.Option("--reader", help="judge:MODEL reads what the rules cannot; its verdicts are marked.")
     ] = "",
+    judges: Annotated[
+        list[str] | None,
+        typer.Option("-j", "--judge", help="Judge of free responses, see  cvalues judge --help; may repeat."),
+    ] = None,
+    rubrics: Annotated[
+        list[str] | None, typer.Option("--rubric", help="Rubric that judges are asked by; may repeat.")
+    ] = None,
     study: StudyOption = "study.db",
     models_file: ModelsOption = "",
     taxonomy: TaxonomyOption = "",
@@ -144,7 +151,7 @@ def run(
         samples=samples, temperature=temperature, top_p=top_p, max_tokens=max_tokens, seed=seed, param=param or [],
         filters=filters or [], limit=limit, max_concurrency=max_concurrency, rpm=rpm, attempts=attempts, timeout=timeout,
         models_file=models_file, taxonomy=taxonomy, config=config, trial=trial, dry_run=dry_run, max_calls=max_calls,
-        max_cost=max_cost, prices=prices, reader=reader,
+        max_cost=max_cost, prices=prices, reader=reader, judges=judges or [], rubrics=rubrics or [],
     )  # fmt: skip
     raise typer.Exit(measure(given, study, Output(as_json=as_json, language=lang)))
 
@@ -167,6 +174,106 @@ def read(
     from cvalues.cli.run import reread
 
     raise typer.Exit(reread(runs, reader, study, models_file, Output(as_json=as_json, language=lang)))
+
+
+@app.command()
+def judge(
+    runs: Annotated[
+        list[str], typer.Argument(help="Runs of free responses by name, or latest; `attack` for the attack suite.")
+    ],
+    judges: Annotated[
+        list[str] | None,
+        typer.Option("-j", "--judge", help="Model, or rule:safety, rule:refusal, baseline:grade; may repeat."),
+    ] = None,
+    rubrics: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rubric",
+            help="safety, grade, responsibility, refusal, overhelp, preference, or a file; may repeat. Default: the first three.",
+        ),
+    ] = None,
+    judge_language: Annotated[str, typer.Option("--judge-language", help="Language in which judges are asked.")] = "zh",
+    principles: Annotated[
+        str, typer.Option("--principles", help="yes: tell judges the principles of the prompt's category; or a file.")
+    ] = "",
+    attempts: Annotated[int, typer.Option("--attempts", min=1, help="Most tries until an answer is a verdict.")] = 3,
+    structured: Annotated[
+        str, typer.Option("--structured", help="Constrained output: auto, json_schema, json_object, none.")
+    ] = "auto",
+    panel: Annotated[Path | None, typer.Option("--panel", help="Panel (TOML): judges, weights, quorum, ties.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many responses.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be asked, and ask nothing.")] = False,
+    max_calls: Annotated[int | None, typer.Option("--max-calls", min=1, help="Stop after so many calls.")] = None,
+    max_cost: Annotated[
+        float | None, typer.Option("--max-cost", help="Stop when so much is spent, by the price of models.toml.")
+    ] = None,
+    study: StudyOption = "study.db",
+    models_file: ModelsOption = "",
+    taxonomy: TaxonomyOption = "",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Let judges give verdicts on the free responses of runs; `judge attack` tries to mislead them.
+
+    Example:  cvalues judge latest -j rule:safety -j baseline:grade
+    """
+    from cvalues.cli.judging import Asked, judge_runs
+
+    asked = Asked(
+        judges=judges or [], rubrics=rubrics or [], language=judge_language, principles=principles, attempts=attempts,
+        structured=structured, limit=limit, panel=panel, dry_run=dry_run, max_calls=max_calls, max_cost=max_cost,
+        models_file=models_file, taxonomy=taxonomy,
+    )  # fmt: skip
+    raise typer.Exit(judge_runs(runs, asked, study, Output(as_json=as_json, language=lang)))
+
+
+@app.command()
+def calibrate(
+    sources: Annotated[
+        list[str], typer.Argument(help="Reference and judge: raters, patterns such as person:*, or files of verdicts.")
+    ],
+    runs: Annotated[
+        list[str] | None, typer.Option("--run", help="Run of free responses; may repeat. Default: latest.")
+    ] = None,
+    criterion: Annotated[
+        str, typer.Option("--criterion", help="safe, grade, points, refusal, harm_detail, …")
+    ] = "grade",
+    card: Annotated[Path | None, typer.Option("--card", help="Write the judge card to this JSON file too.")] = None,
+    study: StudyOption = "study.db",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Hold a judge against people (or another judge) on the same responses, and keep what comes of it as its judge card.
+
+    Example:  cvalues calibrate 'person:*' 'judge:*' --criterion safe
+    """
+    from cvalues.cli.judging import calibrate_sources
+
+    calibrate_sources(sources, runs or ["latest"], criterion, card, study, Output(as_json=as_json, language=lang))
+
+
+@app.command()
+def agreement(
+    sources: Annotated[
+        list[str] | None, typer.Argument(help="Raters, patterns such as person:*, or files. Default: all raters.")
+    ] = None,
+    runs: Annotated[
+        list[str] | None, typer.Option("--run", help="Run of free responses; may repeat. Default: latest.")
+    ] = None,
+    criterion: Annotated[
+        str, typer.Option("--criterion", help="safe, grade, points, refusal, harm_detail, …")
+    ] = "grade",
+    study: StudyOption = "study.db",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
+) -> None:
+    """Show how far raters agree on the same responses: raw, Krippendorff's alpha, Gwet's AC, kappa, prevalence.
+
+    Example:  cvalues agreement --criterion safe
+    """
+    from cvalues.cli.judging import show_agreement
+
+    show_agreement(sources or [], runs or ["latest"], criterion, study, Output(as_json=as_json, language=lang))
 
 
 @app.command()
@@ -335,33 +442,6 @@ def data_audit(
     from cvalues.cli.audit import audit_set
 
     raise typer.Exit(audit_set(source, against or [], seed, taxonomy, Output(as_json=as_json, language=lang)))
-
-
-@pairs.command("export")
-def pairs_export(
-    name: Annotated[str, typer.Argument(help="Set by name, or a file, that holds replies of different grade.")],
-    out: Annotated[
-        Path, typer.Option("-o", "--out", help="File to write: JSON Lines in the format of CValues-Comparison.")
-    ],
-    split: Annotated[str, typer.Option("--split", help="Split to export: train, dev, heldout, or all.")] = "train",
-    allow_heldout: Annotated[
-        bool,
-        typer.Option(
-            "--allow-heldout", help="Export held-back items for training all the same; the study remembers it."
-        ),
-    ] = False,
-    study: StudyOption = "study.db",
-    taxonomy: TaxonomyOption = "",
-    as_json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Export pairs of a better and a worse reply as training data; held-back items are refused.
-
-    Example:  cvalues pairs export starter-choice -o train.jsonl
-    """
-    from cvalues.cli.data import export_set
-
-    export_set(name, out, (split, allow_heldout), (study, taxonomy), Output(as_json=as_json, language=lang))
 
 
 @models.command("list")

@@ -62,6 +62,8 @@ class Given:
     max_cost: float | None = None
     prices: Path | None = None
     reader: str = ""
+    judges: list[str] = field(default_factory=list)
+    rubrics: list[str] = field(default_factory=list)
 
 
 def options(given: Given) -> RunOptions:
@@ -90,6 +92,9 @@ def options(given: Given) -> RunOptions:
         changes["sets"] = tuple(given.sets)
     if given.model:
         changes["models"] = tuple(given.model)
+    for name in ("judges", "rubrics"):
+        if getattr(given, name):
+            changes[name] = tuple(getattr(given, name))
     if given.examples is not None:
         changes["examples"] = tuple(record for _, record in read_records(given.examples, Example))
     if given.param:
@@ -134,7 +139,20 @@ def measure(given: Given, where: str, output: Output) -> int:
         if given.reader:
             _, judged = read_with(study, finished.run.name, given.reader, model_entries(chosen))
             failed = judged.failed if judged else 0
+        if finished.run.kind == "response" and chosen.judges and not finished.progress.stop:
+            failed += _judged(finished, study, chosen, given, output)
         return _summary(finished, study, output, failed)
+
+
+def _judged(finished: Finished, study: Study, chosen: RunOptions, given: Given, output: Output) -> int:
+    """Lets the judges of the options judge a finished run; returns how many of their calls failed."""
+    from cvalues.cli.judging import Asked, judge_run
+
+    asked = Asked(
+        rubrics=list(chosen.rubrics), models_file=chosen.models_file, taxonomy=chosen.taxonomy, max_cost=given.max_cost
+    )
+    found = judge_run(study, finished.run.name, list(chosen.judges), asked, output)
+    return sum(entry.failed for group in found.values() for entry in group)
 
 
 def _dry(plan: Plan, where: str, output: Output) -> int:

@@ -1,6 +1,6 @@
 """Built-in models that need no download: they show how much of a set can be had without understanding.
 
-They choose by a rule on the two replies (mode `choose`) and never parse the prompt.
+Most choose by a rule on the two replies (mode `choose`) and never parse the prompt; the answerers (`endpoints.answerers`) write too.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cvalues.datasets import starter
+from cvalues.endpoints import answerers
 from cvalues.endpoints.base import Answer, Limits, LocalEndpoint
 from cvalues.errors import CallError, unknown_name
 from cvalues.ngram import PreferenceModel
@@ -58,6 +59,7 @@ DESCRIPTIONS = {
     "longer": "the longer reply",
     "shorter": "the shorter reply",
     "ngram": "character n-gram preference model fitted on the starter set's train split; sees the replies, not the question",
+    **answerers.DESCRIPTIONS,
 }
 """The built-in models and what each does."""
 
@@ -101,8 +103,10 @@ class NgramBaseline(Baseline):
         return float(first), float(second)
 
 
-def baseline(name: str) -> Baseline:
+def baseline(name: str) -> Baseline | answerers.Answerer:
     """Returns the built-in model of this name; raises UsageError with the list when there is none."""
+    if name in answerers.DESCRIPTIONS:
+        return answerers.Answerer(name)
     if name == "ngram":
         return NgramBaseline()
     if name not in _RULES:

@@ -1,7 +1,8 @@
 """Model names on the command line and in `models.toml` → endpoints.
 
 `KIND:REST`, where the kind ends at the first `:` and the address begins at the first `@http`: `openai:NAME@BASE_URL`, a vendor of
-`data/presets/vendors.toml` (`deepseek:deepseek-chat`), `recorded:FILE`, `baseline:NAME`; or a name of `models.toml`.
+`data/presets/vendors.toml` (`deepseek:deepseek-chat`), `recorded:FILE`, `baseline:NAME`, `reward:FILE`, `reward:NAME@URL`; or a name
+of `models.toml`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from cvalues.endpoints.base import Endpoint, Limits, Price
 from cvalues.endpoints.baselines import baseline
 from cvalues.endpoints.http import HttpEndpoint
 from cvalues.endpoints.recorded import RecordedEndpoint
+from cvalues.endpoints.reward import EmbeddedRewardEndpoint, HttpRewardEndpoint
 from cvalues.errors import ConfigError, UsageError, unknown_name
 from cvalues.records import open_bytes
 from cvalues.schema import Record, Sampling
@@ -33,7 +35,7 @@ class ModelEntry(Record, frozen=True, kw_only=True):
     """One `[name]` of models.toml."""
 
     endpoint: str
-    """`openai:NAME@URL`, `VENDOR:NAME`, `recorded:FILE` or `baseline:NAME`."""
+    """`openai:NAME@URL`, `VENDOR:NAME`, `recorded:FILE`, `baseline:NAME`, `reward:FILE` or `reward:NAME@URL`."""
     api_key_env: str | None = None
     headers: dict[str, str] = {}
     params: dict[str, Any] = {}
@@ -61,7 +63,7 @@ def vendors() -> dict[str, Vendor]:
     return msgspec.toml.decode(body, type=dict[str, Vendor])
 
 
-KINDS = ("openai", "recorded", "baseline")
+KINDS = ("openai", "recorded", "baseline", "reward")
 
 
 def load_models(path: Path | None) -> dict[str, ModelEntry]:
@@ -103,7 +105,19 @@ def resolve(spec: str, entries: dict[str, ModelEntry], defaults: ModelEntry | No
     base = defaults or ModelEntry(endpoint=spec)
     entry = msgspec.structs.replace(base, endpoint=spec)
     name = rest.partition("@http")[0] if kind not in {"recorded", "baseline"} else spec
+    if kind == "reward":
+        name = reward_place(rest)[0]
     return Model(name=Path(rest).stem if kind == "recorded" else name, entry=entry)
+
+
+def reward_place(rest: str) -> tuple[str, str, str]:
+    """Returns (name, path, address) of what follows `reward:`; one of path and address is empty."""
+    if rest.startswith(("http://", "https://")):
+        return rest, "", rest
+    served, at, address = rest.partition("@http")
+    if at:
+        return served, "", f"http{address}"
+    return Path(rest).stem, rest, ""
 
 
 def _example(kind: str) -> str:
@@ -111,6 +125,7 @@ def _example(kind: str) -> str:
         "openai": "openai:qwen2.5-7b-instruct@http://localhost:8000/v1",
         "recorded": "recorded:responses.jsonl",
         "baseline": "baseline:ngram",
+        "reward": "reward:model.npz",
     }.get(kind, f"{kind}:MODEL")
 
 
@@ -129,6 +144,8 @@ def build(model: Model) -> Endpoint:
         return endpoint
     if kind == "recorded":
         return RecordedEndpoint(model.name, Path(rest))
+    if kind == "reward":
+        return _reward(model, rest, limits)
     served, at, address = rest.partition("@http")
     vendor = vendors().get(kind)
     if vendor is None and kind != "openai":
@@ -144,6 +161,23 @@ def build(model: Model) -> Endpoint:
         base_url,
         model=served,
         api_key_env=key,
+        headers=entry.headers,
+        timeout=entry.timeout,
+        limits=limits,
+        price=entry.price,
+    )
+
+
+def _reward(model: Model, rest: str, limits: Limits) -> Endpoint:
+    name, path, address = reward_place(rest)
+    if path:
+        return EmbeddedRewardEndpoint(model.name, Path(path))
+    entry = model.entry
+    return HttpRewardEndpoint(
+        model.name,
+        address,
+        model="" if name == address else name,
+        api_key_env=entry.api_key_env or "",
         headers=entry.headers,
         timeout=entry.timeout,
         limits=limits,

@@ -125,14 +125,15 @@ class Study:
             return [_RUN.decode(row.body) for row in rows]
 
     def run(self, name: str) -> Run:
-        """Returns the run with this name; `latest` is the one that started last. Raises UsageError when there is none."""
+        """Returns the run with this name; `latest` is the measurement that started last. Raises UsageError when there is none."""
         known = self.runs()
         for run in known:
             if run.name == name:
                 return run
-        if name == "latest" and known:
-            return known[-1]
-        raise unknown_name("run", name, [run.name for run in known])
+        measured = [run for run in known if run.kind != "judge"]
+        if name == "latest" and measured:
+            return measured[-1]
+        raise unknown_name("run", name, [run.name for run in measured])
 
     def start_run(self, run: Run) -> Run:
         """Records a run, or takes up the one with this name when it asks the same sets with the same settings.

@@ -32,6 +32,7 @@ class RunOptions(Record, frozen=True, kw_only=True):
     sets: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     judges: tuple[str, ...] = ()
+    rubrics: tuple[str, ...] = ()
     name: str = ""
     template: str = ""
     system: str = ""
@@ -263,7 +264,19 @@ def _settings(
     options: RunOptions, chosen: Template, models: Iterable[Model], endpoints: Mapping[str, Endpoint]
 ) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(options)
-    for key in ("sets", "models", "name", "models_file", "max_concurrency", "rpm", "attempts", "timeout", "template"):
+    for key in (
+        "sets",
+        "models",
+        "name",
+        "models_file",
+        "max_concurrency",
+        "rpm",
+        "attempts",
+        "timeout",
+        "template",
+        "judges",
+        "rubrics",
+    ):
         plain.pop(key, None)
     plain["template"] = chosen.id
     plain["template_text"] = chosen.text

@@ -116,7 +116,7 @@ def read_with(study: Study, name: str, reader: str, entries: Mapping[str, ModelE
     if not plan:
         return 0, None
     judged = study.start_run(
-        Run(name=f"{run.name}/{VERSION}/{endpoint.name}", sets=run.sets, models=(endpoint.name,), kind="response",
+        Run(name=f"{run.name}/{VERSION}/{endpoint.name}", sets=run.sets, models=(endpoint.name,), kind="judge",
             settings={"reads": run.name, "reader": VERSION}, versions=run.versions, start=now())
     )  # fmt: skip
     study.plan(judged, plan, {entry.item: items[entry.item] for entry in plan})

@@ -1,0 +1,180 @@
+"""Commands about judges: judge, judge attack, calibrate, agreement."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+
+from cvalues.cli.show import Output, progress
+from cvalues.errors import UsageError
+from cvalues.judging import panel as panels
+from cvalues.records import write_atomically
+from cvalues.runner import Bounds
+from cvalues.study import Study, open_study
+from cvalues.taxonomy import load as load_taxonomy
+from cvalues.workflows.attack import attack, attack_table
+from cvalues.workflows.calibrate import agreement_table, calibrate, card_tables, corrected, corrected_table
+from cvalues.workflows.judge import (
+    DEFAULT_RUBRICS,
+    Context,
+    Judged,
+    JudgeOptions,
+    Structured,
+    convene,
+    dry_run,
+    judge,
+    judged_table,
+)
+from cvalues.workflows.plan import RunOptions, model_entries
+
+ATTACK = "attack"
+"""In the place of a run: the attack suite."""
+
+
+@dataclass
+class Asked:
+    """What was given on the command line to `cvalues judge`."""
+
+    judges: list[str] = field(default_factory=list)
+    rubrics: list[str] = field(default_factory=list)
+    language: str = "zh"
+    principles: str = ""
+    attempts: int = 3
+    structured: str = "auto"
+    limit: int | None = None
+    panel: Path | None = None
+    dry_run: bool = False
+    max_calls: int | None = None
+    max_cost: float | None = None
+    models_file: str = ""
+    taxonomy: str = ""
+
+    def options(self) -> JudgeOptions:
+        """Returns how judges are asked; raises UsageError for a value that has no meaning."""
+        if self.language not in {"zh", "en"}:
+            raise UsageError(f"--judge-language is zh or en, not '{self.language}'")
+        if self.structured not in {"auto", "json_schema", "json_object", "none"}:
+            raise UsageError(f"--structured is auto, json_schema, json_object or none, not '{self.structured}'")
+        return JudgeOptions(
+            rubrics=tuple(self.rubrics) or DEFAULT_RUBRICS,
+            language=cast("Any", self.language),
+            principles=self.principles,
+            attempts=self.attempts,
+            structured=cast("Structured", self.structured),
+            limit=self.limit,
+        )
+
+    def context(self) -> Context:
+        """Returns models by name, taxonomy and bounds."""
+        return Context(
+            entries=model_entries(RunOptions(models_file=self.models_file)),
+            taxonomy=load_taxonomy(Path(self.taxonomy)) if self.taxonomy else None,
+            bounds=Bounds(max_calls=self.max_calls, max_cost=self.max_cost),
+        )
+
+
+def judge_runs(runs: list[str], asked: Asked, where: str, output: Output) -> int:
+    """Runs `cvalues judge` and returns its exit code."""
+    panel = panels.load(asked.panel) if asked.panel is not None else None
+    judges = list(dict.fromkeys([*asked.judges, *((member.judge for member in panel.member) if panel else ())]))
+    if not judges:
+        raise UsageError(
+            "name at least one judge with -j, for example  -j baseline:grade  or  -j openai:NAME@http://localhost:8000/v1"
+        )
+    if runs == [ATTACK]:
+        return _attack(judges, asked, where, output)
+    failed = 0
+    shown: dict[str, Any] = {}
+    with open_study(where, create=False) as study:
+        for reference in runs:
+            name = study.run(reference).name
+            if asked.dry_run:
+                table = dry_run(study, name, judges, asked.options(), asked.context())
+                shown[name] = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+                output.table(table)
+                continue
+            results = judge_run(study, name, judges, asked, output)
+            failed += sum(entry.failed for group in results.values() for entry in group)
+            shown[name] = [msgspec.to_builtins(entry) for group in results.values() for entry in group]
+            if panel is not None:
+                raters = {spec: [entry.rater for entry in group] for spec, group in results.items()}
+                counts = convene(study, name, panel, raters)
+                output.line(output.say("judge.panel", name=panel.rater, **counts))
+                shown[name].append({"rater": panel.rater, **counts})
+    output.json({"judged": shown})
+    return 3 if failed else 0
+
+
+def judge_run(study: Study, name: str, judges: list[str], asked: Asked, output: Output) -> dict[str, list[Judged]]:
+    """Lets judges judge one run, prints what came of it, and returns it by judge."""
+    found: dict[str, list[Judged]] = {}
+    for spec in judges:
+        with progress(output) as watch:
+            found[spec] = judge(study, name, [spec], asked.options(), _watching(asked.context(), watch))
+    results = [entry for group in found.values() for entry in group]
+    for entry in results:
+        if entry.related:
+            output.talk(output.say("judge.related", judge=entry.rater, models=", ".join(entry.related)))
+    output.table(judged_table(results))
+    return found
+
+
+def _watching(context: Context, watch: Any) -> Context:
+    return Context(entries=context.entries, taxonomy=context.taxonomy, bounds=context.bounds, watch=watch)
+
+
+def _attack(judges: list[str], asked: Asked, where: str, output: Output) -> int:
+    with open_study(where) as study, progress(output) as watch:
+        found = attack(study, judges, asked.options(), _watching(asked.context(), watch))
+    output.table(attack_table(found))
+    output.json(
+        {
+            "attacks": [
+                {
+                    "judge": entry.rater,
+                    "criterion": criterion,
+                    "results": [msgspec.to_builtins(result) for result in results],
+                }
+                for entry, criterion, results in found
+            ]
+        }
+    )
+    return 3 if any(entry.failed for entry, _, _ in found) else 0
+
+
+def calibrate_sources(
+    sources: list[str], runs: list[str], criterion: str, card: Path | None, where: str, output: Output
+) -> None:
+    """Runs `cvalues calibrate`."""
+    if len(sources) != 2:
+        raise UsageError(
+            "calibrate takes two sources: the reference and the judge, for example  cvalues calibrate 'person:*' 'judge:*'"
+        )
+    with open_study(where, create=False) as study:
+        found = calibrate(study, runs, sources[0], sources[1], criterion)
+        rates = corrected(study, runs, found)
+    for table in card_tables(found):
+        output.table(table)
+        output.line("")
+    if rates:
+        output.table(corrected_table(rates))
+    if card is not None:
+        body = msgspec.json.format(msgspec.json.encode(found), indent=2)
+        write_atomically(card, lambda file: file.write(body + b"\n"))
+        output.talk(output.say("card.path", path=card))
+    output.json({"card": msgspec.to_builtins(found), "corrected": [msgspec.to_builtins(rate) for rate in rates]})
+
+
+def show_agreement(sources: list[str], runs: list[str], criterion: str, where: str, output: Output) -> None:
+    """Runs `cvalues agreement`."""
+    with open_study(where, create=False) as study:
+        tables = agreement_table(study, runs, sources, criterion)
+    for table in tables:
+        output.table(table)
+        for note in table.notes:
+            output.line(note)
+        output.line("")
+    output.json([msgspec.to_builtins(table) for table in tables])

@@ -1,0 +1,395 @@
+"""Agreement between sources of verdicts, judge cards, and rates corrected by them.
+
+A source is a rater or a pattern (`judge:gpt*`, `rule:safety@1`, `person:*`), or a file of verdicts. Several raters of one source are
+combined: labels by majority (a tie is no value), numbers by their mean.
+"""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from cvalues.criteria import criteria, criterion
+from cvalues.errors import DataError, NotEnoughData, UsageError
+from cvalues.judging.card import JudgeCard, Place, Value, cuts_of, make_card, positive, state
+from cvalues.records import detect_encoding, now, open_bytes, read_lines
+from cvalues.schema import Audit, Cell, Estimate, Prompt, Record, Table, Verdict
+from cvalues.stats import agreement
+from cvalues.stats.intervals import clustered_proportion
+from cvalues.stats.prevalence import HumanSample, prediction_powered, rogan_gladen
+from cvalues.stats.ratings import rating_counts
+from cvalues.study import Study
+
+CARD = "judge-card"
+"""Verb of the audit facts that keep judge cards in a study."""
+_PAIRWISE = 12
+"""Most raters for which every pair is shown."""
+
+
+class Source(Record, frozen=True, kw_only=True):
+    """One source of verdicts on the responses of some runs, by one criterion."""
+
+    name: str
+    values: dict[str, Value]
+    """By response id."""
+    raters: tuple[str, ...]
+    """The raters behind it; empty for a file."""
+
+
+class Corrected(Record, frozen=True, kw_only=True):
+    """A model's rate as a judge gives it, and as it is when the judge's errors are accounted for."""
+
+    model: str
+    cut: str
+    judged: Estimate
+    """Share that the judge calls positive."""
+    rogan_gladen: Estimate
+    """Corrected by sensitivity and specificity of the card."""
+    prediction_powered: Estimate
+    """From the judge on all responses and the reference on those of this model that it rated; NO_DATA without any."""
+
+
+def standing(verdicts: Sequence[Verdict]) -> dict[str, dict[str, Verdict]]:
+    """Returns by rater and response the verdicts that stand: the latest of each rater, without those that another supersedes."""
+    superseded = {verdict.supersedes for verdict in verdicts if verdict.supersedes}
+    found: dict[str, dict[str, Verdict]] = {}
+    for verdict in verdicts:
+        if verdict.id not in superseded and len(verdict.subject) == 1:
+            found.setdefault(verdict.rater, {})[verdict.subject[0]] = verdict
+    return found
+
+
+def places(study: Study, runs: Sequence[str]) -> dict[str, Place]:
+    """Returns prompt, category and model of every free response of the runs."""
+    found: dict[str, Place] = {}
+    for reference in runs:
+        run = study.run(reference)
+        items, responses = study.items(run.name), study.responses(run.name)
+        for row in study.asked(run.name):
+            item, response = items[row.item], responses.get(row.request)
+            if response is not None and isinstance(item, Prompt):
+                found[response.id] = Place(prompt=item.id, category=item.category, model=row.model)
+    return found
+
+
+def ratings(study: Study, runs: Sequence[str], name: str) -> dict[str, dict[str, Value]]:
+    """Returns by rater and response the values that stand on one criterion; verdicts without a value are left out."""
+    found: dict[str, dict[str, Value]] = {}
+    for reference in runs:
+        for rater, verdicts in standing(study.all_verdicts(study.run(reference).name, name)).items():
+            values = {key: verdict.value for key, verdict in verdicts.items() if verdict.value is not None}
+            if values:
+                found.setdefault(rater, {}).update(values)
+    return found
+
+
+def source(spec: str, known: Mapping[str, Mapping[str, Value]], name: str) -> Source:
+    """Returns the source that a rater, a pattern of raters, or a file of verdicts names.
+
+    Args:
+        spec: what was given on the command line.
+        known: values by rater and response.
+        name: the criterion.
+
+    Raises:
+        UsageError: no rater fits, and there is no such file.
+    """
+    raters = fitting(spec, known)
+    if not raters and Path(spec).suffix.lower() in {".csv", ".jsonl"}:
+        return Source(name=Path(spec).name, values=read_file(Path(spec), name), raters=())
+    if not raters:
+        listed = ", ".join(sorted(known)) or "none"
+        raise UsageError(
+            f"no rater fits '{spec}' on criterion '{name}'; raters here: {listed}. Give a rater, a pattern such as person:*, "
+            "or a .csv or .jsonl file"
+        )
+    if len(raters) == 1:
+        return Source(name=raters[0], values=dict(known[raters[0]]), raters=raters)
+    return Source(name=spec, values=combined([known[rater] for rater in raters], name), raters=raters)
+
+
+def fitting(spec: str, raters: Iterable[str]) -> tuple[str, ...]:
+    """Returns the raters that a name or a pattern fits, in their order."""
+    return tuple(rater for rater in raters if rater == spec or fnmatch.fnmatchcase(rater, spec))
+
+
+def combined(columns: Sequence[Mapping[str, Value]], name: str) -> dict[str, Value]:
+    """Returns one value per response from several raters: the majority of labels (none on a tie), the mean of numbers."""
+    votes: dict[str, list[Value]] = {}
+    for column in columns:
+        for key, value in column.items():
+            votes.setdefault(key, []).append(value)
+    if criterion(name).numeric:
+        return {key: float(np.mean([float(value) for value in values])) for key, values in votes.items()}
+    found: dict[str, Value] = {}
+    for key, values in votes.items():
+        ranked = Counter(values).most_common(2)
+        if len(ranked) == 1 or ranked[0][1] > ranked[1][1]:
+            found[key] = ranked[0][0]
+    return found
+
+
+def read_file(path: Path, name: str) -> dict[str, Value]:
+    """Returns the values of a file by response id: columns or keys `response` and `value`, and `criterion` where it holds several.
+
+    Raises:
+        DataError: a row lacks one of them, or its value is outside the criterion's scale; the message gives file:line.
+    """
+    scale = criterion(name)
+    found: dict[str, Value] = {}
+    for line, row in _rows(path):
+        if str(row.get("criterion") or name) != name:
+            continue
+        response, given = row.get("response"), row.get("value")
+        if not isinstance(response, str) or not response or given in {None, ""}:
+            raise DataError(f"{path}:{line}: a verdict needs response (its id) and value")
+        value: Value | None = None
+        if scale.numeric:
+            try:
+                value = float(str(given))
+            except ValueError:
+                value = None
+            if value is not None and not (scale.min or 0) <= value <= (scale.max or 0):
+                value = None
+        elif str(given) in scale.values:
+            value = str(given)
+        if value is None:
+            allowed = f"{scale.min} to {scale.max}" if scale.numeric else ", ".join(scale.values)
+            raise DataError(f"{path}:{line}: value '{str(given)[:40]}' is outside criterion '{name}': {allowed}")
+        found[response] = value
+    return found
+
+
+def _rows(path: Path) -> list[tuple[int, dict[str, object]]]:
+    if path.suffix.lower() == ".csv":
+        with open_bytes(path) as file:
+            text = file.read().decode(detect_encoding(path))
+        return [(number, dict(row)) for number, row in enumerate(csv.DictReader(io.StringIO(text, newline="")), 2)]
+    rows: list[tuple[int, dict[str, object]]] = []
+    for number, line in read_lines(path):
+        try:
+            rows.append((number, msgspec.json.decode(line, type=dict[str, object])))
+        except msgspec.DecodeError as error:
+            raise DataError(f"{path}:{number}: is no JSON object ({error})") from error
+    return rows
+
+
+def calibrate(
+    study: Study, runs: Sequence[str], reference: str, judge: str, name: str, *, keep: bool = True
+) -> JudgeCard:
+    """Holds one source of verdicts against another and returns the card; the study keeps it.
+
+    Args:
+        study: the study of the runs.
+        runs: runs of free responses.
+        reference: the source that counts as true, for example `person:*`.
+        judge: the source that is measured.
+        name: the criterion.
+        keep: whether the study keeps the card.
+
+    Raises:
+        UsageError: a source or the criterion does not exist.
+        NotEnoughData: the two share no response.
+    """
+    criterion(name)
+    known = ratings(study, runs, name)
+    truth, judged = source(reference, known, name), source(judge, known, name)
+    card = make_card(
+        judged.name,
+        truth.name,
+        name,
+        (judged.values, truth.values),
+        places(study, runs),
+        run=", ".join(study.run(run).name for run in runs),
+    )
+    if keep:
+        detail = msgspec.to_builtins(card)
+        study.note(Audit(verb=CARD, object=card.rater, detail=detail, time=now()))
+    return card
+
+
+def cards(study: Study) -> list[JudgeCard]:
+    """Returns the cards that a study keeps, the latest of each rater, reference and criterion."""
+    found: dict[tuple[str, str, str], JudgeCard] = {}
+    for audit in study.audits():
+        if audit.verb == CARD:
+            card = msgspec.convert(audit.detail, JudgeCard)
+            found[card.rater, card.reference, card.criterion] = card
+    return list(found.values())
+
+
+def cards_of(study: Study, runs: Sequence[str]) -> list[tuple[JudgeCard, str]]:
+    """Returns the cards of the raters of some runs with their state, `valid` or `stale`."""
+    raters = {
+        rater
+        for run in runs
+        for name in criteria()
+        for rater in standing(study.all_verdicts(study.run(run).name, name))
+    }
+    stated = [(card, state(card, raters)) for card in cards(study)]
+    return [(card, found) for card, found in stated if found != "unused"]
+
+
+def corrected(study: Study, runs: Sequence[str], card: JudgeCard) -> list[Corrected]:
+    """Returns for every model and cut of a card's criterion the judge's rate and the two corrected ones.
+
+    The card's reference is looked for among the runs' own raters for the prediction-powered estimate; a file cannot be.
+    """
+    known = ratings(study, runs, card.criterion)
+    judged = source(card.rater, known, card.criterion).values
+    truth = source(card.reference, known, card.criterion).values if fitting(card.reference, known) else {}
+    where = places(study, runs)
+    found = []
+    for model in dict.fromkeys(place.model for place in where.values()):
+        for cut in cuts_of(card.criterion):
+            found += [_corrected(card, cut, model, judged, truth, where)]
+    return found
+
+
+def _corrected(
+    card: JudgeCard,
+    cut: str,
+    model: str,
+    judged: Mapping[str, Value],
+    truth: Mapping[str, Value],
+    where: Mapping[str, Place],
+) -> Corrected:
+    name = card.criterion
+    keys = [key for key, place in where.items() if place.model == model and key in judged]
+    sides = {key: side for key in keys if (side := positive(name, cut, judged[key])) is not None}
+    rated = {key: side for key in sides if key in truth and (side := positive(name, cut, truth[key])) is not None}
+    values, clusters = [float(side) for side in sides.values()], [where[key].prompt for key in sides]
+    found = card.cut(cut)
+    rest = [key for key in sides if key not in rated]
+    powered = Estimate(value=None)
+    if rated:
+        sample = HumanSample(
+            human=tuple(float(side) for side in rated.values()),
+            judge=tuple(float(sides[key]) for key in rated),
+            clusters=tuple(where[key].prompt for key in rated),
+        )
+        powered = prediction_powered(
+            sample, [float(sides[key]) for key in rest], [where[key].prompt for key in rest], share=True
+        )
+    return Corrected(
+        model=model,
+        cut=cut,
+        judged=clustered_proportion(values, clusters, unit="prompt") if values else Estimate(value=None),
+        rogan_gladen=rogan_gladen(values, found.counts, clusters) if values and found else Estimate(value=None),
+        prediction_powered=powered,
+    )
+
+
+def agreement_table(study: Study, runs: Sequence[str], sources: Sequence[str], name: str) -> list[Table]:
+    """Returns the agreement of raters on one criterion: over all of them, and of every pair.
+
+    Args:
+        study: the study of the runs.
+        runs: runs of free responses.
+        sources: raters, patterns or files; a pattern stands for each rater that fits it. All raters when empty.
+        name: the criterion.
+
+    Raises:
+        UsageError: a source does not exist.
+        NotEnoughData: fewer than two raters.
+    """
+    scale = criterion(name)
+    known = ratings(study, runs, name)
+    columns: dict[str, Mapping[str, Value]] = {}
+    for spec in sources or ["*"]:
+        found = source(spec, known, name) if known or sources else None
+        if found is not None:
+            columns |= {rater: known[rater] for rater in found.raters} or {found.name: found.values}
+    if len(columns) < 2:
+        raise NotEnoughData(
+            f"agreement needs two raters on criterion '{name}', here {len(columns)}; name more sources or runs"
+        )
+    where = places(study, runs)
+    labels = {label: float(place) for place, label in enumerate(scale.values)}
+    keys = list(dict.fromkeys(key for column in columns.values() for key in column))
+
+    def number(value: Value | None) -> float:
+        if value is None:
+            return float("nan")
+        return float(value) if scale.numeric else labels.setdefault(str(value), float(len(labels)))
+
+    matrix = np.array([[number(column.get(key)) for column in columns.values()] for key in keys])
+    prompts = [where[key].prompt if key in where else key for key in keys]
+    counts = rating_counts(matrix)
+    ordinal = scale.numeric or scale.scale == "ordinal"
+    rows: list[tuple[Cell, ...]] = [
+        ("raw", agreement.raw_agreement(matrix, clusters=prompts)),
+        ("alpha", agreement.krippendorff_alpha(matrix, level="ordinal" if ordinal else "nominal", clusters=prompts)),
+        ("ac", agreement.gwet_ac(matrix, weights="quadratic" if scale.numeric else "identity", clusters=prompts)),
+    ]
+    if not scale.numeric:
+        rows.append(("kappa", agreement.fleiss_kappa(matrix, clusters=prompts)))
+        rows += [(f"prevalence {label}", agreement.prevalence(matrix, code, prompts)) for label, code in labels.items()]
+    notes = [f"{counts.items} responses, {counts.overlapping} with two or more verdicts, {counts.raters} raters"]
+    notes += [f"{row[0]}: {row[1].method}" for row in rows if isinstance(row[1], Estimate) and row[1].value is None]
+    tables = [
+        Table(title=f"Agreement on {name}", columns=("coefficient", "estimate"), rows=tuple(rows), notes=tuple(notes))
+    ]
+    if len(columns) <= _PAIRWISE:
+        tables.append(_pairwise(matrix, list(columns), prompts, name))
+    return tables
+
+
+def _pairwise(matrix: np.ndarray, raters: list[str], prompts: list[str], name: str) -> Table:
+    scale = criterion(name)
+    rows: list[tuple[Cell, ...]] = []
+    for first in range(len(raters)):
+        for second in range(first + 1, len(raters)):
+            pair = matrix[:, [first, second]]
+            both = int((~np.isnan(pair)).all(axis=1).sum())
+            if both:
+                raw = agreement.raw_agreement(pair, clusters=prompts)
+                kappa = agreement.cohen_kappa(
+                    pair, weights="quadratic" if scale.numeric else "identity", clusters=prompts
+                )
+                rows.append((raters[first], raters[second], both, raw, kappa))
+    return Table(title="Pairs of raters", columns=("rater", "rater 2", "responses", "raw", "kappa"), rows=tuple(rows))
+
+
+def card_tables(card: JudgeCard) -> list[Table]:
+    """Returns a card as tables: coefficients, the cuts with sensitivity and specificity, the confusion, and categories."""
+    rows: list[tuple[Cell, ...]] = [(key, estimate) for key, estimate in card.agreement.items()]
+    notes = [f"{key}: {estimate.method}" for key, estimate in card.agreement.items() if estimate.value is None]
+    tables = [
+        Table(
+            title=f"{card.rater} against {card.reference} on {card.criterion}: {card.n} responses to {card.prompts} prompts",
+            columns=("coefficient", "estimate"),
+            rows=tuple(rows),
+            notes=tuple(notes),
+        )
+    ]
+    if card.cuts:
+        cut_rows = tuple((cut.name, cut.sensitivity, cut.specificity) for cut in card.cuts)
+        tables.append(Table(title="Cuts", columns=("cut", "sensitivity", "specificity"), rows=cut_rows))
+    if card.labels:
+        confused: tuple[tuple[Cell, ...], ...] = tuple(
+            (label, *counts) for label, counts in zip(card.labels, card.confusion, strict=True)
+        )
+        tables.append(
+            Table(
+                title="Confusion: rows the reference, columns the judge", columns=("label", *card.labels), rows=confused
+            )
+        )
+    by: tuple[tuple[Cell, ...], ...] = tuple((entry.category, entry.n, entry.raw) for entry in card.categories)
+    tables.append(Table(title="Categories", columns=("category", "n", "raw"), rows=by))
+    return tables
+
+
+def corrected_table(rows: Sequence[Corrected]) -> Table:
+    """Returns the judge's rates beside the corrected ones."""
+    body = tuple((row.model, row.cut, row.judged, row.rogan_gladen, row.prediction_powered) for row in rows)
+    return Table(
+        title="Corrected rates", columns=("model", "cut", "judged", "Rogan–Gladen", "prediction-powered"), rows=body
+    )
