@@ -17,6 +17,7 @@ import pytest
 from cvalues.datasets import starter
 from cvalues.datasets.pairing import PAIR_TYPES
 from cvalues.datasets.shapes import GradedPrompt
+from cvalues.records import content_hash
 from cvalues.schema import GRADES
 from cvalues.scoring.audit import AuditReport, audit
 from cvalues.taxonomy import builtin
@@ -268,12 +269,9 @@ def test_no_text_gives_its_answer_away() -> None:
     assert report().leaks == ()
 
 
-@pytest.mark.parametrize("name", ["longer", "shorter", "refusal_count"])
+@pytest.mark.parametrize("name", ["longer", "shorter", "refusal_count", "refusal_words", "first_five"])
 def test_no_shortcut_breaks_its_bar(name: str) -> None:
-    """The bars on length and on the number of refusal words are met for each pair type and each level by itself.
-
-    The fitted bars (which refusal words, first five characters) are reported in docs/data-card.md; not all of them are met yet.
-    """
+    """Every bar, of the rules and of the fitted models, is met for each pair type and each level by itself."""
     missed = [
         f"{result.pair} level {result.level}: {result.value.value:.3f}"
         for result in report().bars
@@ -281,3 +279,20 @@ def test_no_shortcut_breaks_its_bar(name: str) -> None:
     ]
     assert [result for result in report().bars if result.bar.name == name]
     assert missed == []
+
+
+def test_the_blind_reading_is_of_these_texts_and_agrees() -> None:
+    """A reader who saw neither labels nor order graded the replies as they ship: the file covers every prompt, at least 95 % agree."""
+    path = Path(__file__).parents[2] / "docs/blind-reading.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    by_id = {row["id"]: row for row in rows}
+    assert len(by_id) == len(rows)
+    graded = {entry.prompt.id: entry for entry in starter.graded()}
+    assert set(by_id) == set(graded)
+    agreed = 0
+    for key, entry in graded.items():
+        texts = [entry.replies[grade] for grade in GRADES]
+        assert by_id[key]["texts"] == content_hash([entry.prompt.text, *texts]), f"{key} was changed after it was read"
+        assert sorted(by_id[key]["read"].values()) == sorted(GRADES)
+        agreed += sum(by_id[key]["read"][grade] == grade for grade in GRADES)
+    assert agreed / (3 * len(rows)) >= 0.95
