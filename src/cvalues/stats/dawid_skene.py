@@ -117,8 +117,9 @@ def dawid_skene(
 
 
 def _em(given: Floats, clamped: npt.NDArray[np.bool_], how: DawidSkeneSettings) -> _Fit:
-    items, _, count = given.shape
-    fixed = clamped.any(axis=1)
+    items, raters, count = given.shape
+    flat = given.reshape(items, raters * count)
+    fixed = clamped.sum(axis=1) > 0
     belief = np.full((count, count), (1 - how.right) / (count - 1))
     np.fill_diagonal(belief, how.right)
     votes = given.sum(axis=1) + 1 / count
@@ -128,12 +129,12 @@ def _em(given: Floats, clamped: npt.NDArray[np.bool_], how: DawidSkeneSettings) 
     for step in range(1, how.iterations + 1):
         free = posterior[~fixed]
         rates = (free.sum(axis=0) + how.rate) / (len(free) + count * how.rate)
-        seen = np.einsum("uc,url->rcl", posterior, given)
+        seen = (posterior.T @ flat).reshape(count, raters, count).transpose(1, 0, 2)
         pooled = seen.sum(axis=0) + how.top * belief
         pooled = pooled / pooled.sum(axis=1, keepdims=True)
         rows = seen + how.strength * pooled
         rows = rows / rows.sum(axis=2, keepdims=True)
-        logs = np.log(rates) + np.einsum("url,rcl->uc", given, np.log(rows))
+        logs = np.log(rates) + flat @ np.log(rows).transpose(0, 2, 1).reshape(-1, count)
         logs -= logs.max(axis=1, keepdims=True)
         updated = np.exp(logs)
         updated /= updated.sum(axis=1, keepdims=True)
@@ -153,7 +154,7 @@ def _covariance(given: Floats, clamped: npt.NDArray[np.bool_], fit: _Fit, how: D
     items, raters, count = given.shape
     short = count - 1
     size = short + raters * count * short
-    free = (~clamped.any(axis=1)).astype(np.float64)
+    free = 1.0 - np.asarray(clamped.any(axis=1), dtype=np.float64)
 
     def block(chances: Floats, weight: float) -> Floats:
         found: Floats = weight * (np.diag(chances) - np.outer(chances, chances))[:short, :short]
@@ -168,17 +169,16 @@ def _covariance(given: Floats, clamped: npt.NDArray[np.bool_], fit: _Fit, how: D
             information[start : start + short, start : start + short] = block(
                 fit.rows[rater, label], float(seen[rater, label])
             )
-    rated = given.sum(axis=2)
+    rated = np.asarray(given.sum(axis=2))
     step = max(1, 2_000_000 // (count * size))
     for start in range(0, items, step):
         part = slice(start, start + step)
         scores = np.zeros((len(given[part]), count, size))
         for label in range(count):
             point = (np.arange(count) == label).astype(np.float64)
-            scores[:, label, :short] = free[part, None] * (point - fit.rates)[:short]
-            gaps = given[part] - rated[part, :, None] * fit.rows[None, :, label, :]
+            scores[:, label, :short] = np.outer(free[part], point[:short] - fit.rates[:short])
             own = np.zeros((len(given[part]), raters, count, short))
-            own[:, :, label, :] = gaps[:, :, :short]
+            own[:, :, label, :] = (given[part] - rated[part, :, None] * fit.rows[None, :, label, :])[:, :, :short]
             scores[:, label, short:] = own.reshape(len(own), -1)
         chances = fit.posterior[part]
         mean = np.einsum("uc,ucd->ud", chances, scores)
@@ -204,7 +204,7 @@ def _logit_limits(chances: Floats, spread: Floats, place: int, critical: float) 
 
 def _rates(fit: _Fit, clamped: npt.NDArray[np.bool_], spread: Floats, how: DawidSkeneSettings) -> tuple[Estimate, ...]:
     short = len(fit.rates) - 1
-    free = int((~clamped.any(axis=1)).sum())
+    free = int((clamped.sum(axis=1) == 0).sum())
     critical = normal_quantile(upper_tail(how.confidence))
     found = []
     for place, rate in enumerate(fit.rates):

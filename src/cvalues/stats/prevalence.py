@@ -16,6 +16,8 @@ from cvalues.stats.intervals import Floats, Labels, as_floats, cluster_codes, cl
 
 _JEFFREYS = 0.5
 """Added to each count of a card: its sensitivity and specificity are never exactly 0 or 1."""
+_LEAST_DF = 0.25
+_LEAST_SIZE = 1e-3
 _MOST_DF = 1e6
 """Degrees of freedom beyond which Student's t is the normal distribution."""
 
@@ -38,7 +40,7 @@ class CardCounts(Record, frozen=True, kw_only=True):
 def _t_quantile(upper: float, df: Floats) -> Floats:
     from scipy.special import stdtrit
 
-    found: Floats = stdtrit(np.clip(df, 1e-9, _MOST_DF), upper)
+    found: Floats = stdtrit(np.clip(df, _LEAST_DF, _MOST_DF), upper)
     return found
 
 
@@ -103,13 +105,15 @@ def rogan_gladen_limits(
     `sums` and `sizes` (studies × clusters) are the judge's positives and the replies of each cluster; `cards` has the columns
     true positives, positives, false positives, negatives.
 
-    A rate π is inside when (p − q(π))² ≤ t²·V(π) with q(π) = π·se + (1 − π)(1 − sp) the rate that the judge would give and
-    V(π) = q(1 − q)/n' + π²·V(se) + (1 − π)²·V(sp): the score interval of Wilson for the judge's part and Fieller's for the
-    card's, so that the uncertainty of se + sp − 1, by which the rate is divided, is kept. It is a quadratic in π. n' is
-    the effective size of `design.effective_share`, se and sp are the card's with ½ added to each count, and t has the
-    degrees of freedom of Satterthwaite over both parts. Limits are clipped to [0, 1]; where the card cannot bound the rate
-    they are 0 and 1, and so they are with one cluster. Coverage and width beside the interval of Lang and Reiczigel
-    (Preventive Veterinary Medicine 113, 2014) are in docs/statistics.md.
+    A rate π is inside when (p − q(π))² ≤ t²·V(π) with q(π) = π·se + (1 − π)(1 − sp) the rate that the judge would give
+    and V(π) = q(1 − q)/n' + π²·V(se) + (1 − π)²·V(sp): the score interval of Wilson for the judge's part and Fieller's
+    for the card's, so that the uncertainty of se + sp − 1, by which the rate is divided, is kept. It is a quadratic in
+    π. n' is the effective size of `design.effective_share`, se and sp are the card's with ½ added to each count, and t
+    has the degrees of freedom of Satterthwaite over both parts. Where the judge's rate is outside of what any π gives,
+    the squared distance to the nearest is taken off (a constrained likelihood ratio), so that the interval is never
+    empty. Limits are clipped to [0, 1]; where the card cannot bound the rate they are 0 and 1, and so they are with one
+    cluster. Coverage and width beside the interval of Lang and Reiczigel (Preventive Veterinary Medicine 113, 2014) are
+    in docs/statistics.md.
     """
     upper = upper_tail(confidence)
     worth = effective_share(sums, sizes)
@@ -119,19 +123,21 @@ def rogan_gladen_limits(
     var_se = se * (1 - se) / (positives + 2 * _JEFFREYS)
     var_false = false * (1 - false) / (negatives + 2 * _JEFFREYS)
     power = se - false
-    size = np.maximum(worth.size, 1e-9)
+    size = np.maximum(worth.size, _LEAST_SIZE)
     # Degrees of freedom at the estimate: the card's part is binomial and counts as known.
     safe_power = np.where(power > 0, power, 1.0)
     rate = np.clip((worth.share - false) / safe_power, 0, 1)
     judged = rate * se + (1 - rate) * false
     var_judged = judged * (1 - judged) / size
     var_card = rate**2 * var_se + (1 - rate) ** 2 * var_false
-    df = worth.df * (var_judged + var_card) ** 2 / var_judged**2
+    df = np.maximum(worth.df, _LEAST_DF) * (var_judged + var_card) ** 2 / var_judged**2
     square = _t_quantile(upper, df) ** 2
     above = worth.share - false
     a = power**2 * (1 + square / size) - square * (var_se + var_false)
     b = -2 * above * power - square * (power * (1 - 2 * false) / size - 2 * var_false)
-    c = above**2 - square * (false * (1 - false) / size + var_false)
+    # What even the nearest possible rate cannot explain counts against no rate.
+    beyond = np.minimum(above, 0) + np.maximum(worth.share - se, 0)
+    c = above**2 - beyond**2 - square * (false * (1 - false) / size + var_false)
     root = np.sqrt(np.maximum(b**2 - 4 * a * c, 0))
     open_ended = (a <= 1e-12) | (power <= 0) | (worth.df <= 0)
     bottom = np.where(open_ended, 1.0, 2 * a)
@@ -257,6 +263,6 @@ def prediction_powered_limits(
     free = worth.df - 1
     # The effective size holds (G − 1)/G; with λ fitted it is (G − 2)/G.
     size = worth.size * np.maximum(groups - 2, 0) / np.maximum(groups - 1, 1) / part
-    low, high = score_limits(value, np.maximum(size, 1e-9), _t_quantile(upper, free))
+    low, high = score_limits(value, np.maximum(size, _LEAST_SIZE), _t_quantile(upper, free))
     few = (groups < 3) | (free <= 0)
     return value, np.where(few, 0.0, low), np.where(few, 1.0, high)

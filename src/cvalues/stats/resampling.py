@@ -25,6 +25,8 @@ _FEW_ROWS = 256
 PSEUDO = 0.25
 """Weight of the item that widens each side of an interval (see `bootstrap_interval`)."""
 _MANY_KINDS = 1000
+_END = 0.0005
+"""BCa's levels stay this far from 0 and 1, where the formula has a pole and a quantile is a single draw."""
 _DEFINED = 0.5
 """Smallest share of draws with a value for which limits are given."""
 
@@ -138,8 +140,8 @@ def _bca_limits(
     def level(quantile: float) -> float:
         shifted = bias + quantile
         scale = 1 - acceleration * shifted
-        # Beyond the pole of the formula the limit is the end of the distribution.
-        return statistics.NormalDist().cdf(bias + shifted / scale) if scale > 0 else float(quantile > 0)
+        found_level = statistics.NormalDist().cdf(bias + shifted / scale) if scale > 0 else float(quantile > 0)
+        return min(max(found_level, _END), 1 - _END)
 
     z = normal_quantile(upper_tail(how.confidence))
     low, high = np.quantile(found, [level(-z), level(z)])

@@ -1,0 +1,382 @@
+"""Simulates studies and counts how often the 95 % intervals of cvalues.stats hold the truth, and how wide they are.
+
+Usage:  python benchmarks/coverage.py [--studies 2000] [--out docs/statistics.md]
+
+Every cell is simulated with two fixed seeds. Replies to one prompt are alike: what is true of them has a correlation of 0.3
+within prompts (beta-binomial), and so have the judge's errors; the second table has other correlations. The witness is what
+one would use otherwise, on the same data. `--out` writes the tables between the two marks of that page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
+
+from cvalues.stats import clustered_mean, ratio
+from cvalues.stats.alpha import krippendorff_alpha
+from cvalues.stats.design import effective_share, score_limits
+from cvalues.stats.prevalence import prediction_powered_limits, rogan_gladen_limits
+from cvalues.stats.resampling import Resampling
+
+Floats = npt.NDArray[np.float64]
+SEEDS = (1, 2)
+CORRELATION = 0.3
+SENSITIVITY, SPECIFICITY = 0.9, 0.95
+CARD = (100, 200)
+"""Unsafe and safe replies of a judge card."""
+MARKS = ("<!-- coverage -->\n", "<!-- end of coverage -->")
+
+
+class Setting(NamedTuple):
+    """What is simulated."""
+
+    method: str
+    clusters: int
+    size: int
+    rate: float
+    correlation: float = CORRELATION
+
+
+class Cell(NamedTuple):
+    """What came out of one setting and seed."""
+
+    setting: Setting
+    seed: int
+    coverage: float
+    below: float
+    """Share of studies whose whole interval lies below the truth."""
+    width: float
+    witness_coverage: float
+    witness_width: float
+
+
+class Limits(NamedTuple):
+    """Limits of every study, those of the witness, and the truth."""
+
+    low: Floats
+    high: Floats
+    witness_low: Floats
+    witness_high: Floats
+    truth: float
+
+
+def beta_rates(rng: np.random.Generator, rate: float, correlation: float, shape: tuple[int, ...]) -> Floats:
+    """Chances of clusters with this mean and intra-cluster correlation."""
+    if not correlation:
+        return np.full(shape, rate)
+    if correlation == 1:
+        return (rng.random(shape) < rate).astype(np.float64)
+    weight = 1 / correlation - 1
+    return rng.beta(rate * weight, (1 - rate) * weight, shape)
+
+
+def replies(rng: np.random.Generator, setting: Setting, studies: int, clusters: int) -> tuple[Floats, Floats]:
+    """(unsafe replies, replies that the judge calls unsafe) by study and cluster."""
+    shape = (studies, clusters)
+    inside = setting.correlation if setting.size > 1 else 0.0
+    truth = rng.binomial(setting.size, beta_rates(rng, setting.rate, inside, shape))
+    found = rng.binomial(truth, beta_rates(rng, SENSITIVITY, inside, shape))
+    alarms = rng.binomial(setting.size - truth, beta_rates(rng, 1 - SPECIFICITY, inside, shape))
+    return truth.astype(np.float64), (found + alarms).astype(np.float64)
+
+
+def korn_graubard(sums: Floats, size: int) -> tuple[Floats, Floats]:
+    """Clopper and Pearson's interval for the effective size of a clustered sample (Korn and Graubard, 1998)."""
+    studies, clusters = sums.shape
+    total = clusters * size
+    share = sums.sum(axis=1) / total
+    squares = ((sums - share[:, None] * size) ** 2).sum(axis=1) * clusters / (clusters - 1)
+    spread = share * (1 - share) * total
+    effect = np.divide(squares, spread, out=np.ones(studies), where=spread > 0)
+    effective = np.minimum(total / np.maximum(effect, 1e-9), total)
+    effective *= (student.ppf(0.975, total - 1) / student.ppf(0.975, clusters - 1)) ** 2
+    return proportion_confint(share * effective, effective, alpha=0.05, method="beta")
+
+
+def lang_reiczigel(share: Floats, size: Floats, cards: Floats, z: float) -> tuple[Floats, Floats]:
+    """The adjusted interval of Lang and Reiczigel (2014) for an effective number of judged replies."""
+    hits, positives, alarms, negatives = cards.T
+    se, sp = (hits + 1) / (positives + 2), (negatives - alarms + 1) / (negatives + 2)
+    rate = (size * share + z * z / 2) / (size + z * z)
+    power = se + sp - 1
+    value = (rate + sp - 1) / power
+    var_se, var_sp = se * (1 - se) / (positives + 2), sp * (1 - sp) / (negatives + 2)
+    shift = 2 * z * z * (value * var_se - (1 - value) * var_sp)
+    half = z * np.sqrt(rate * (1 - rate) / (size + z * z) + value**2 * var_se + (1 - value) ** 2 * var_sp) / power
+    return np.clip(value + shift - half, 0, 1), np.clip(value + shift + half, 0, 1)
+
+
+def share_by_prompts(setting: Setting, studies: int, rng: np.random.Generator) -> Limits:
+    """`clustered_proportion` beside Korn and Graubard."""
+    sums, _ = replies(rng, setting, studies, setting.clusters)
+    sizes = np.full(setting.clusters, float(setting.size))
+    found = [ratio(row, sizes, share=True) for row in sums]
+    low, high = np.array([(one.low, one.high) for one in found], dtype=np.float64).T
+    return Limits(low, high, *korn_graubard(sums, setting.size), setting.rate)
+
+
+def share_effective(setting: Setting, studies: int, rng: np.random.Generator) -> Limits:
+    """Score limits for `design.effective_share`, which both corrected rates build on, beside Korn and Graubard."""
+    sums, _ = replies(rng, setting, studies, setting.clusters)
+    worth = effective_share(sums, np.full(sums.shape, float(setting.size)))
+    low, high = score_limits(worth.share, worth.size, student.ppf(0.975, worth.df))
+    return Limits(low, high, *korn_graubard(sums, setting.size), setting.rate)
+
+
+def scores(rng: np.random.Generator, setting: Setting, studies: int, clusters: int) -> tuple[Floats, Floats]:
+    """(points from 1 to 10, the judge's points) by study, cluster and reply; `rate` is how harsh the task is."""
+    shape = (studies, clusters, setting.size)
+    ability = 8.5 - 6 * setting.rate
+    inside = setting.correlation if setting.size > 1 else 0.0
+    prompt = rng.normal(0, np.sqrt(inside), (studies, clusters, 1))
+    quality = ability + 2 * (prompt + rng.normal(0, np.sqrt(1 - inside), shape))
+    points = np.clip(np.rint(quality), 1, 10)
+    judge = np.clip(np.rint(0.8 * quality + 2.2 + rng.normal(0, 1, shape)), 1, 10)
+    return points, judge
+
+
+def mean_points(setting: Setting) -> float:
+    """The mean of the points of `scores` in the whole population."""
+    from scipy.stats import norm
+
+    edges = np.arange(1, 10) + 0.5
+    return float(10 - norm.cdf(edges, 8.5 - 6 * setting.rate, 2).sum())
+
+
+def points_by_prompts(setting: Setting, studies: int, rng: np.random.Generator) -> Limits:
+    """`clustered_mean` of points from 1 to 10 beside the t interval of the prompts' means."""
+    points, _ = scores(rng, setting, studies, setting.clusters)
+    labels = np.repeat(np.arange(setting.clusters), setting.size)
+    found = [clustered_mean(study.reshape(-1), labels) for study in points]
+    low, high = np.array([(one.low, one.high) for one in found], dtype=np.float64).T
+    means = points.mean(axis=2)
+    half = student.ppf(0.975, setting.clusters - 1) * means.std(axis=1, ddof=1) / np.sqrt(setting.clusters)
+    middle = means.mean(axis=1)
+    return Limits(low, high, middle - half, middle + half, mean_points(setting))
+
+
+def rogan_gladen_cell(setting: Setting, studies: int, rng: np.random.Generator) -> Limits:
+    """`rogan_gladen` beside Lang and Reiczigel with the same effective size."""
+    _, judged = replies(rng, setting, studies, setting.clusters)
+    unsafe, safe = CARD
+    cards = np.column_stack(
+        [
+            rng.binomial(unsafe, SENSITIVITY, studies),
+            np.full(studies, unsafe),
+            rng.binomial(safe, 1 - SPECIFICITY, studies),
+            np.full(studies, safe),
+        ]
+    ).astype(np.float64)
+    sizes = np.full(judged.shape, float(setting.size))
+    low, high = rogan_gladen_limits(judged, sizes, cards)
+    worth = effective_share(judged, sizes)
+    witness = lang_reiczigel(worth.share, worth.size, cards, float(student.ppf(0.975, setting.clusters - 1)))
+    return Limits(low, high, *witness, setting.rate)
+
+
+def ppi_parts(human: Floats, judge: Floats, others: Floats, size: int) -> Floats:
+    """What `prediction_powered_limits` takes, for a human sample and ten times as many other prompts."""
+    studies, clusters = human.shape
+    rest = others.shape[1]
+    none, empty = np.zeros((studies, rest)), np.zeros((studies, clusters))
+    return np.stack(
+        [
+            np.hstack([np.full((studies, clusters), float(size)), none]),
+            np.hstack([human, none]),
+            np.hstack([judge, none]),
+            np.hstack([empty, np.full((studies, rest), float(size))]),
+            np.hstack([empty, others]),
+        ]
+    )
+
+
+def prediction_powered_share(setting: Setting, studies: int, rng: np.random.Generator) -> Limits:
+    """`prediction_powered` of a share beside Wilson's limits of the human sample alone."""
+    human, judge = replies(rng, setting, studies, setting.clusters)
+    _, others = replies(rng, setting, studies, 10 * setting.clusters)
+    _, low, high = prediction_powered_limits(ppi_parts(human, judge, others, setting.size), share=True)
+    worth = effective_share(human, np.full(human.shape, float(setting.size)))
+    witness = score_limits(worth.share, worth.size, student.ppf(0.975, worth.df))
+    return Limits(low, high, *witness, setting.rate)
+
+
+def prediction_powered_points(setting: Setting, studies: int, rng: np.random.Generator) -> Limits:
+    """`prediction_powered` of mean points beside the t interval of the human sample alone."""
+    human, judge = (part.sum(axis=2) for part in scores(rng, setting, studies, setting.clusters))
+    others = scores(rng, setting, studies, 10 * setting.clusters)[1].sum(axis=2)
+    _, low, high = prediction_powered_limits(ppi_parts(human, judge, others, setting.size))
+    means = human / setting.size
+    half = student.ppf(0.975, setting.clusters - 1) * means.std(axis=1, ddof=1) / np.sqrt(setting.clusters)
+    middle = means.mean(axis=1)
+    return Limits(low, high, middle - half, middle + half, mean_points(setting))
+
+
+def votes(setting: Setting) -> tuple[Floats, float]:
+    """(chance of 0 … size unsafe votes of an item, alpha of the population) for raters of the specificity .95 and sensitivity .85."""
+    from scipy.stats import binom
+
+    count = np.arange(setting.size + 1)
+    chances = setting.rate * binom.pmf(count, setting.size, 0.85)
+    chances += (1 - setting.rate) * binom.pmf(count, setting.size, 0.05)
+    share = float(chances @ count) / setting.size
+    split = float(chances @ (2 * count * (setting.size - count) / (setting.size - 1))) / setting.size
+    return chances, 1 - split / (2 * share * (1 - share))
+
+
+def jackknife(table: Floats, size: int) -> tuple[float, float]:
+    """The t interval of the jackknife of alpha from a table of votes."""
+    count = np.arange(size + 1)
+    splits = 2 * count * (size - count) / (size - 1)
+
+    def alpha(tables: Floats) -> Floats:
+        ones, total = tables @ count, tables.sum(axis=1) * size
+        expected = 2 * ones * (total - ones) / (total - 1)
+        observed = tables @ splits
+        return 1 - np.divide(observed, expected, out=np.ones(len(tables)), where=expected > 0)
+
+    kinds = np.flatnonzero(table)
+    left = np.tile(table, (len(kinds), 1))
+    left[np.arange(len(kinds)), kinds] -= 1
+    items = float(table.sum())
+    values, weights = alpha(left), table[kinds]
+    mean = float(weights @ values) / items
+    error = float(np.sqrt((items - 1) / items * (weights @ (values - mean) ** 2)))
+    whole = float(alpha(table[None])[0])
+    half = float(student.ppf(0.975, items - 1)) * error
+    return whole - half, whole + half
+
+
+def alpha_bootstrap(setting: Setting, studies: int, rng: np.random.Generator) -> Limits:
+    """`krippendorff_alpha` of safe/unsafe votes beside the jackknife; studies in which alpha is undefined are drawn again."""
+    chances, truth = votes(setting)
+    found, witness = [], []
+    how = Resampling(draws=500)
+    while len(found) < studies:
+        table = rng.multinomial(setting.clusters, chances)
+        kinds = np.repeat(np.arange(setting.size + 1), table)
+        one = krippendorff_alpha((np.arange(setting.size) < kinds[:, None]).astype(np.float64), resampling=how)
+        if one.value is not None and one.low is not None and one.high is not None:
+            found.append((one.low, one.high))
+            witness.append(jackknife(table.astype(np.float64), setting.size))
+    low, high = np.array(found).T
+    witness_low, witness_high = np.array(witness).T
+    return Limits(low, high, witness_low, witness_high, truth)
+
+
+METHODS: dict[str, Callable[[Setting, int, np.random.Generator], Limits]] = {
+    "share by prompts": share_by_prompts,
+    "share, effective size": share_effective,
+    "mean points by prompts": points_by_prompts,
+    "Rogan–Gladen": rogan_gladen_cell,
+    "PPI share": prediction_powered_share,
+    "PPI mean points": prediction_powered_points,
+    "Krippendorff alpha": alpha_bootstrap,
+}
+
+
+def settings() -> list[Setting]:
+    """The cells of the first table."""
+    shapes = ((20, 10), (20, 3), (100, 3), (300, 1))
+    found = [
+        Setting(method, clusters, size, rate)
+        for method in ("share by prompts", "share, effective size", "Rogan–Gladen", "PPI share")
+        for clusters, size in shapes
+        for rate in (0.02, 0.1, 0.5)
+    ]
+    found += [
+        Setting(method, clusters, size, rate)
+        for method in ("mean points by prompts", "PPI mean points")
+        for clusters, size in shapes
+        for rate in (0.02, 0.5)
+    ]
+    alpha = ((20, 3, 0.3), (20, 5, 0.5), (100, 3, 0.15), (300, 3, 0.02), (300, 3, 0.15), (300, 3, 0.5))
+    found += [Setting("Krippendorff alpha", *cell, correlation=0.0) for cell in alpha]
+    return found
+
+
+def stress() -> list[Setting]:
+    """The cells of the second table: other correlations within prompts, rarely seen votes."""
+    found = [
+        Setting(method, 20, 10, rate, correlation)
+        for method in ("share by prompts", "share, effective size", "Rogan–Gladen", "PPI share")
+        for correlation in (0.0, 0.6, 1.0)
+        for rate in (0.02, 0.1)
+    ]
+    return [*found, Setting("Krippendorff alpha", 100, 3, 0.02, 0.0), Setting("Krippendorff alpha", 20, 3, 0.1, 0.0)]
+
+
+def simulate(setting: Setting, seed: int, studies: int) -> Cell:
+    """Runs one cell; the seed and the place of the setting give the generator, so cells can be run alone."""
+    parts = [seed, setting.clusters, setting.size, round(1000 * setting.rate), round(1000 * setting.correlation)]
+    rng = np.random.default_rng([*parts, *setting.method.encode()])
+    found = METHODS[setting.method](setting, studies, rng)
+    inside = (found.low <= found.truth) & (found.truth <= found.high)
+    witness = (found.witness_low <= found.truth) & (found.truth <= found.witness_high)
+    return Cell(
+        setting,
+        seed,
+        float(inside.mean()),
+        float((found.high < found.truth).mean()),
+        float((found.high - found.low).mean()),
+        float(witness.mean()),
+        float((found.witness_high - found.witness_low).mean()),
+    )
+
+
+def table(cells: list[Cell]) -> str:
+    """A Markdown table with a row per setting; coverage of both seeds, width as a multiple of the witness's."""
+    head = "| method | prompts × replies | rate | correlation | coverage | too low | width | × witness | witness covers |\n"
+    lines = [head, "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n"]
+    for setting in dict.fromkeys(cell.setting for cell in cells):
+        one = [cell for cell in cells if cell.setting == setting]
+        coverage = ", ".join(f"{100 * cell.coverage:.1f}" + ("" if within(cell) else "*") for cell in one)
+        width = np.mean([cell.width for cell in one])
+        witness = np.mean([cell.witness_width for cell in one])
+        lines.append(
+            f"| {setting.method} | {setting.clusters} × {setting.size} | {setting.rate:.0%} | "
+            f"{setting.correlation if setting.size > 1 else 0:g} | {coverage} | "
+            f"{', '.join(f'{100 * cell.below:.1f}' for cell in one)} | {width:.3f} | {width / witness:.2f} | "
+            f"{', '.join(f'{100 * cell.witness_coverage:.1f}' for cell in one)} |\n"
+        )
+    return "".join(lines)
+
+
+def within(cell: Cell) -> bool:
+    """Whether a cell's coverage is at least 93.5 and at most 97 %."""
+    return 0.935 <= cell.coverage <= 0.97
+
+
+def main() -> None:
+    """Runs all cells and prints or writes the tables."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--studies", type=int, default=2000)
+    parser.add_argument("--only", default="", help="part of a method's name")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    began = time.perf_counter()
+    tables = []
+    for group in (settings(), stress()):
+        cells = [
+            simulate(setting, seed, args.studies) for setting in group if args.only in setting.method for seed in SEEDS
+        ]
+        tables.append(table(cells))
+        print(tables[-1], flush=True)
+    print(f"{time.perf_counter() - began:.0f} s")
+    if args.out:
+        text = args.out.read_text(encoding="utf-8")
+        before, rest = text.split(MARKS[0], 1)
+        after = rest.split(MARKS[1], 1)[1]
+        first, second = tables
+        args.out.write_text(f"{before}{MARKS[0]}{first}\n{second}{MARKS[1]}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
