@@ -220,6 +220,7 @@ def _check(source: str, files: list[_File], taxonomy: Taxonomy, chosen: Checking
             defaults=chosen.defaults,
             max_length=chosen.max_length,
         )
+        where = where._replace(told=known_set.told) if known_set else where
         how = layout(path)
         encoding = encoding or how.encoding
         read = _check_file(path, how, where, chosen.columns, ledger, tally)

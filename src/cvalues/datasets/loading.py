@@ -13,7 +13,7 @@ from cvalues.datasets import starter
 from cvalues.datasets.columns import Names
 from cvalues.datasets.formats import DEFAULT_KIND, EXPECTED, FATAL, Format, convert, recognise, set_name
 from cvalues.datasets.pairing import both_orders, comparison_of, comparisons_of
-from cvalues.datasets.registry import KnownSet, cached_files, find, known_sets
+from cvalues.datasets.registry import KnownSet, by_file_name, cached_files, find, known_sets
 from cvalues.datasets.row import Place, Row, fault_at, place
 from cvalues.datasets.shapes import KINDS, Answered, Comparison, GradedPrompt, Item, Kind
 from cvalues.datasets.tabular import Problem, Raw, layout, rows
@@ -180,6 +180,8 @@ def stream(
         if not path.exists() and isinstance(source, str) and path.suffix == "" and "/" not in source:
             raise unknown_name("data set or file", source, [known_set.name for known_set in known_sets()])
         where = place(str(path), set_name(path.stem), taxonomy or builtin(), defaults=defaults)
+        named = by_file_name(path)
+        where = where._replace(told=named[0].told) if named else where
         yield from _stream_file(path, where, kind, columns)
         return
     known_set, part = found
@@ -188,7 +190,7 @@ def stream(
         return
     for file, path in cached_files(known_set, part):
         where = place(str(path), known_set.name, taxonomy or builtin(), defaults=defaults)
-        where = where._replace(licence=known_set.licence, split=file.split)
+        where = where._replace(licence=known_set.licence, split=file.split, told=known_set.told)
         yield from _stream_file(path, where, kind or known_set.kind, columns)
 
 

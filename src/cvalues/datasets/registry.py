@@ -54,6 +54,8 @@ class KnownSet(Record, frozen=True, kw_only=True):
     """What one should know before trusting a number from it."""
     builtin: bool = False
     """True for the sets that ship with the package."""
+    told: dict[str, dict[str, dict[str, str]]] = {}
+    """Column → its value → what that value tells of other fields of the row, where the file has no columns for them."""
     file: tuple[KnownFile, ...] = ()
 
     @property

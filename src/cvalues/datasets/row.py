@@ -34,6 +34,8 @@ class Place(NamedTuple):
     max_length: int
     licence: str = ""
     split: str = ""
+    told: Mapping[str, Mapping[str, Mapping[str, str]]] = {}
+    """Column → its value → what that value tells of fields that the row lacks."""
 
 
 def place(
@@ -55,6 +57,8 @@ class Row:
 
     def __init__(self, fields: dict[str, Any], line: int, number: int, where: Place) -> None:
         """Takes the renamed fields, the physical line, the row number from 1, and the file's facts."""
+        for column, values in where.told.items():
+            fields = {**values.get(str(fields.get(column)), {}), **fields}
         self.fields = fields
         self.line = line
         self.number = number

@@ -57,6 +57,7 @@ class Answerer(LocalEndpoint):
         """Reads the train split (cheap) and leaves indexing for the first question."""
         self._entries = _known(name)
         super().__init__(f"baseline:{name}", content_hash(("nearest prompt, char 1-3 tf-idf", self._entries)))
+        self._prints = [fingerprint(entry.prompt) for entry in self._entries]
         self._index: tuple[TextIndex, TextIndex] | None = None
 
     def _indexes(self) -> tuple[TextIndex, TextIndex]:
@@ -73,9 +74,7 @@ class Answerer(LocalEndpoint):
         set, and samples beyond the last prompt start again at the nearest.
         """
         own = fingerprint(prompt)
-        order = [
-            place for place in self._indexes()[0].nearest(prompt) if fingerprint(self._entries[place].prompt) != own
-        ]
+        order = [place for place in self._indexes()[0].nearest(prompt) if self._prints[place] != own]
         return self._entries[order[sample % len(order)]].reply
 
     async def ask(self, request: Request) -> Answer:

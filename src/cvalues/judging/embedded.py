@@ -169,10 +169,8 @@ def _reason(rule: str, words: str) -> str:
 
 @functools.cache
 def _measured() -> dict[str, MeasuredError]:
-    where = resources.files("cvalues").joinpath("data/judging/embedded.json")
-    if not where.is_file():
-        return {}
-    entries = msgspec.json.decode(where.read_bytes(), type=tuple[MeasuredError, ...])
+    body = resources.files("cvalues").joinpath("data/judging/embedded.json").read_bytes()
+    entries = msgspec.json.decode(body, type=tuple[MeasuredError, ...])
     return {entry.name: entry for entry in entries}
 
 

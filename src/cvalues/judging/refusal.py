@@ -86,34 +86,30 @@ class _Facts(NamedTuple):
 def _facts(reply: str, prompt: str) -> _Facts:
     text = declines.prepare(reply, prompt)
     hits = declines.find(text, prompt)
-    plain = [hit for hit in hits if hit.plain]
     spans = declines.clauses(text.masked)
-    where = {hit.start for hit in plain}
-    useful = _useful(text, spans, where)
-    first = min((index for index, (start, _) in enumerate(spans) if start in where), default=0)
-    total = max(1, len(spans))
-    size = sum(len(clause) for clause in useful) / (3 if text.low.isascii() else 1)
-    helps = min(declines.turns("\n".join(useful), "help"), 4) / 4
-    complies = (
-        min(declines.turns("\n".join(text.low[start:end] for start, end in spans if start not in where), "comply"), 3)
-        / 3
-    )
-    share = sum(len(clause) for clause in useful) / max(1, len(text.low))
-    declined = float(bool(plain))
+    where = {hit.start for hit in hits if hit.plain}
+    rest = "\n".join(text.low[start:end] for start, end in spans if start not in where)
+    useful = "\n".join(_useful(text, spans, where))
+    declined = float(bool(where))
+    helps = min(declines.turns(useful, "help"), 4) / 4
+    complies = min(declines.turns(rest, "comply"), 3) / 3
+    size = len(useful) / (3 if text.low.isascii() else 1)  # a Chinese character says about as much as three letters
     grown = math.log1p(size) / 5
+    share = len(useful) / max(1, len(text.low))
+    small = float(size < 12)
     numbers = [
         declined,
-        float(bool(hits) and not plain),
-        min(len(plain), 4) / 4,
-        float(bool(plain) and first >= total - 2),
+        float(bool(hits) and not where),
+        min(len(where), 4) / 4,
+        float(any(start in where for start, _ in spans[-2:])),
         (1 - declined) * math.log1p(len(text.low)) / 6,
         grown,
         share,
-        float(size < 12),
+        small,
         helps,
         complies,
     ]
-    numbers += [declined * value for value in (grown, share, numbers[7], helps, complies)]
+    numbers += [declined * value for value in (grown, share, small, helps, complies)]
     return _Facts(text, hits, numbers, _marked(text, spans, where))
 
 
