@@ -205,14 +205,34 @@ def import_(
 
     Example:  cvalues pairs import cvalues-comparison/test -o test.jsonl --quarantine bad.jsonl
     """
+    from cvalues.workflows.pairs_answers import holds_answers
     from cvalues.workflows.pairs_files import import_pairs
 
     output = Output(as_json=as_json, language=lang)
     settings = _scanning(numbering, 0.7)
+    if holds_answers(source):
+        _import_answers(source, out, settings, quarantine, output)
+        return
     done = import_pairs(source, out, settings, quarantine=quarantine, taxonomy=_taxonomy(taxonomy))
     output.json({**done.figures(), "file": str(out)})
     _tell(done, quarantine, output)
     output.line(_say("imported", output, count=len(done.scan), path=out))
+
+
+def _import_answers(source: str, out: Path, settings: ScanSettings, quarantine: Path | None, output: Output) -> None:
+    """Imports prompts with approved answers, which make pairs when the worse replies are rewritten."""
+    from cvalues.workflows.pairs_answers import import_answers
+    from cvalues.workflows.pairs_files import aside
+
+    with aside(quarantine) as rows:
+        done = import_answers(source, out, settings, rows)
+    figures = {"file": str(out), "rows": done.rows, "answers": done.good, "repaired": done.repaired}
+    output.json({**figures, "counts": done.ledger.counts})
+    for line in done.ledger.lines(output.language):
+        output.talk(line)
+    if quarantine is not None and done.ledger.fault_count:
+        output.talk(_say("quarantine", output, path=quarantine))
+    output.line(_say("answers", output, count=done.good, rows=done.rows, path=out))
 
 
 @pairs.command("split")
@@ -324,7 +344,7 @@ def train(
     source: SourceArgument,
     out: Annotated[Path, typer.Option("-o", "--out", help="File of the reward model (.npz).")] = Path("reward.npz"),
     split: Annotated[str, typer.Option("--split", help="Split to fit on: train, dev, heldout, or all.")] = "train",
-    sample: Annotated[int, typer.Option("--sample", min=1, help="Most pairs to fit on, drawn by the seed.")] = 20_000,
+    sample: Annotated[int, typer.Option("--sample", min=1, help="Most pairs to fit on, drawn by the seed.")] = 5_000,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the draw.")] = 0,
     allow_heldout: Annotated[
         bool, typer.Option("--allow-heldout", help="Fit on held-back pairs all the same; study and model remember it.")
@@ -367,7 +387,7 @@ def evaluate(
         list[str],
         typer.Argument(
             metavar="MODEL... FILE",
-            help="Reward models (a .npz file, reward:NAME@URL, judge:MODEL, baseline:longer), then a set or a file of pairs.",
+            help="Reward models (a .npz file, reward:NAME@URL, judge:MODEL, rater:NAME, baseline:longer), then a set or a file of pairs.",
         ),
     ],
     split: Annotated[

@@ -1,0 +1,299 @@
+"""Reward models on pairs: fit the embedded one, measure any, and show all of it on the starter set."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from cvalues.datasets.registry import cached_path, known_sets
+from cvalues.endpoints.resolve import ModelEntry, reward_place
+from cvalues.errors import UsageError
+from cvalues.pairs.build import build
+from cvalues.pairs.embedded import EmbeddedReward, RewardCard, cuts
+from cvalues.pairs.gather import judged_of
+from cvalues.pairs.pair import ORDER, Pair, encode_row, full_row
+from cvalues.pairs.scan import HELDOUT, Scan, ScanSettings
+from cvalues.pairs.shortcuts import SHORTCUTS, scores
+from cvalues.records import derive_seed, file_hash, now, write_atomically
+from cvalues.schema import Audit, Grade, Record, Table
+from cvalues.scoring.pairs import Facets, PairEvaluation, compare, evaluate
+from cvalues.stats.paired import PairedDifference
+from cvalues.study import Study, open_study
+from cvalues.workflows.pairs_judge import RATER, calls_for, margins_by_calls, margins_by_verdicts
+from cvalues.workflows.pairs_scores import evaluation_tables
+
+Floats = npt.NDArray[np.float64]
+BESIDE = ("longer", "shorter", "refusal-words")
+"""Shortcuts that stand beside every reward model."""
+_CHUNK = 1_000
+_REFERENCE = ("cvalues-comparison", "test")
+
+
+class TrainSettings(Record, frozen=True, kw_only=True):
+    """Settings of a fit."""
+
+    sample: int = 5_000
+    """Most pairs that are fitted on: whole prompts with the smallest seeded hash."""
+    seed: int = 0
+    strength: float = 10.0
+    """Inverse of the L2 regularisation."""
+    split: str = "train"
+    """Split of the source to fit on; rows that name no split count as it."""
+    allow_heldout: bool = False
+    """Fit on held-back pairs too; the study and the model's card remember it."""
+
+
+class Trained(NamedTuple):
+    """A reward model and its file."""
+
+    model: EmbeddedReward
+    path: Path
+    pairs: int
+    seen: int
+    """Pairs of the split, before sampling."""
+
+
+class Evaluated(NamedTuple):
+    """Reward models on one file of pairs, with the shortcuts behind them."""
+
+    models: list[PairEvaluation]
+    """Those that were asked for, in their order, then the shortcuts."""
+    asked: int
+    """How many of `models` were asked for."""
+    comparisons: list[tuple[str, str, PairedDifference]]
+    """The first model against each other one."""
+    pairs: int
+    split: str
+    reference: bool
+    """Whether this is the public test split, on which a public figure exists."""
+    failed: int = 0
+    """Calls that failed for good."""
+
+    def tables(self, language: str) -> list[Table]:
+        """Returns the tables, in `zh` or `en`."""
+        return evaluation_tables(self.models, self.asked, self.comparisons, reference=self.reference, language=language)
+
+
+def train(
+    source: str | Path, out: Path, settings: TrainSettings | None = None, *, study: str | Path = "study.db"
+) -> Trained:
+    """Fits the embedded reward model on the pairs of a set or file and writes it.
+
+    Raises:
+        UsageError: there is no pair of the split, or it is held back and that is not allowed.
+        DataError: the source cannot be read or the model not written.
+    """
+    chosen = settings or TrainSettings()
+    if chosen.split in {HELDOUT, "test", "all"} and not chosen.allow_heldout:
+        raise UsageError(
+            f"--split {chosen.split} holds pairs that are held back for testing; a model fitted on them cannot be measured on them. "
+            "Choose --split train, or force it with --allow-heldout (the study remembers it)"
+        )
+    scan = Scan(source, ScanSettings(numbering="keep"))
+    kept, seen, heldout = _drawn(scan.pairs(), chosen)
+    if not kept:
+        raise UsageError(f"'{source}' holds no pairs of split '{chosen.split}'; see  cvalues pairs audit {source}")
+    path = Path(source)
+    card = RewardCard(
+        strength=chosen.strength,
+        pairs=len(kept),
+        source=path.name,
+        source_hash=file_hash(path) if path.is_file() else "",
+        heldout=heldout,
+        licences=tuple(sorted({pair.licence for pair in kept if pair.licence})),
+    )
+    model = fit(kept, card)
+    model.save(out)
+    if heldout:
+        with open_study(study) as opened:
+            detail = {"file": out.name, "revision": model.revision, "pairs": heldout}
+            opened.note(Audit(verb="train-heldout", object=path.name, detail=detail, time=now()))
+    return Trained(model, out, len(kept), seen)
+
+
+def fit(pairs: Sequence[Pair], card: RewardCard) -> EmbeddedReward:
+    """Returns a reward model fitted on pairs; where they are graded its card gets the cuts between the grades.
+
+    Raises:
+        ValueError: there is no pair.
+    """
+    model = EmbeddedReward(card)
+    model.fit([(pair.better.text, pair.worse.text) for pair in pairs])
+    graded: dict[str, Grade] = {}
+    for pair in pairs:
+        for reply in (pair.better, pair.worse):
+            if reply.grade is not None:
+                graded[reply.text] = reply.grade
+    texts = list(graded)
+    found = cuts(model.scores(texts).tolist(), [graded[text] for text in texts]) if texts else ()
+    model.card = RewardCard(
+        **{name: getattr(card, name) for name in card.__struct_fields__ if name != "cuts"}, cuts=found
+    )
+    return model
+
+
+def _drawn(pairs: Iterable[Pair], settings: TrainSettings) -> tuple[list[Pair], int, int]:
+    """Returns (the pairs to fit on, how many there were, how many of the fitted are held back); the same in any order of rows."""
+    heap: list[tuple[int, str, Pair]] = []
+    seen = 0
+    for pair in pairs:
+        if (
+            pair.split
+            and settings.split not in {"all", pair.split}
+            and not (settings.split == "test" and pair.split == HELDOUT)
+        ):
+            continue
+        seen += 1
+        entry = (-derive_seed("train", settings.seed, pair.prompt_id), pair.id, pair)
+        if len(heap) < settings.sample:
+            heapq.heappush(heap, entry)
+        elif entry[:2] > heap[0][:2]:
+            heapq.heapreplace(heap, entry)
+    kept = [pair for _, _, pair in sorted(heap, key=lambda entry: entry[1])]
+    return kept, seen, sum(pair.split == HELDOUT for pair in kept)
+
+
+def evaluate_models(
+    specs: Sequence[str],
+    source: str | Path,
+    *,
+    split: str = "",
+    study: Study | None = None,
+    entries: Mapping[str, ModelEntry] | None = None,
+    seed: int = 0,
+) -> Evaluated:
+    """Measures reward models on the pairs of a set or file, each beside the shortcuts.
+
+    Args:
+        specs: files of `cvalues pairs train`, `reward:…`, `judge:MODEL`, `rater:NAME`, or `baseline:` and a shortcut.
+        source: a set or a file of pairs; reply texts are streamed where no model has to be called.
+        split: split to measure on; the held-back pairs where there are any, else all, when empty.
+        study: where calls are kept; needed for servers and judges.
+        entries: models of models.toml.
+        seed: of the sign-flip test.
+
+    Raises:
+        UsageError: a model does not exist or cannot score, or there is no pair of the split.
+        DataError: the source or a model file cannot be read.
+    """
+    names = [*specs, *(f"baseline:{name}" for name in BESIDE if f"baseline:{name}" not in specs)]
+    local = {name: scorer for name in names if (scorer := local_scorer(name)) is not None}
+    scan = Scan(source)
+    splits: list[str] = []
+    columns: dict[str, list[Floats]] = {name: [] for name in local}
+    for chunk in _chunks(scan.pairs()):
+        splits += [pair.split for pair in chunk]
+        for name, scorer in local.items():
+            columns[name].append(scorer.margins(chunk))
+    wanted = _wanted(split, splits)
+    mask = np.array([wanted == "all" or not own or own == wanted for own in splits], dtype=bool)
+    if not mask.any():
+        raise UsageError(f"'{source}' holds no pairs of split '{wanted}'; see  cvalues pairs audit {source}")
+    of = _facets(scan, mask)
+    margins = {name: np.concatenate(found)[mask] for name, found in columns.items()}
+    failed = 0
+    for name in names:
+        if name not in margins:
+            if study is None:
+                raise UsageError(f"'{name}' has to be called, and calls are kept in a study; name one with --study")
+            pairs = [pair for place, pair in scan.again() if mask[place]]
+            if name.startswith(RATER):
+                margins[name] = margins_by_verdicts(name.removeprefix(RATER), pairs, study)
+                continue
+            plan = calls_for(name, pairs, entries or {}, str(source))
+            margins[name], lost = margins_by_calls(plan, pairs, study)
+            failed += lost
+    results = [evaluate(name, margins[name], of, logits=_logits(name)) for name in names]
+    comparisons = [(names[0], other, compare(margins[names[0]], margins[other], of, seed=seed)) for other in names[1:]]
+    return Evaluated(results, len(specs), comparisons, int(mask.sum()), wanted, _is_reference(source), failed)
+
+
+def _wanted(split: str, splits: Sequence[str]) -> str:
+    """Returns the split to measure on: as asked (`test` is `heldout`), else what is held back where anything is, else all."""
+    return {"test": HELDOUT, "": HELDOUT if HELDOUT in splits else "all"}.get(split, split)
+
+
+def _logits(name: str) -> bool:
+    return not name.startswith(("baseline:", "judge:", "rater:"))
+
+
+class LocalScorer(NamedTuple):
+    """A reward model in this process: a shortcut's name, or the embedded model."""
+
+    shortcut: str
+    model: EmbeddedReward | None = None
+
+    def scores(self, replies: Sequence[str]) -> Floats:
+        """Returns the score of each reply."""
+        return self.model.scores(replies) if self.model is not None else scores(self.shortcut, replies)
+
+    def margins(self, pairs: Sequence[Pair]) -> Floats:
+        """Returns score(better) − score(worse) of each pair."""
+        both = self.scores([pair.better.text for pair in pairs] + [pair.worse.text for pair in pairs])
+        return both[: len(pairs)] - both[len(pairs) :]
+
+
+def local_scorer(spec: str) -> LocalScorer | None:
+    """Returns what scores replies without a call: a shortcut, or the embedded model of a file; None for what must be called.
+
+    Raises:
+        UsageError: there is no such shortcut, or the path is a folder.
+        DataError: the file is no reward model.
+    """
+    kind, colon, rest = spec.partition(":")
+    if kind == "baseline" and rest in SHORTCUTS:
+        return LocalScorer(rest)
+    if kind == "baseline" and colon:
+        raise UsageError(f"unknown shortcut '{rest}'; the shortcuts are {', '.join(SHORTCUTS)}")
+    path = reward_place(rest)[1] if kind == "reward" and colon else spec if spec.endswith(".npz") else ""
+    return LocalScorer("", EmbeddedReward.load(Path(path))) if path else None
+
+
+def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
+    source = iter(pairs)
+    while chunk := list(islice(source, _CHUNK)):
+        yield chunk
+
+
+def _facets(scan: Scan, mask: npt.NDArray[np.bool_]) -> Facets:
+    places = np.flatnonzero(mask).tolist()
+    clusters = scan.pair_clusters()
+    return Facets(
+        clusters=tuple(str(clusters[place]) for place in places),
+        types=tuple(ORDER[scan.kind[place]] for place in places),
+        categories=tuple(scan.categories[scan.category[place]] for place in places),
+        lengths=tuple(scan.length[place] for place in places),
+    )
+
+
+def _is_reference(source: str | Path) -> bool:
+    """Whether a source is the public test split: the known part by its name, or its file where the cache keeps it."""
+    if str(source) == "/".join(_REFERENCE):
+        return True
+    known = next(entry for entry in known_sets() if entry.name == _REFERENCE[0])
+    paths = [cached_path(known, file) for file in known.file if Path(file.name).stem == _REFERENCE[1]]
+    return any(path.exists() and Path(source).exists() and path.samefile(source) for path in paths)
+
+
+def pairs_demo(folder: Path, language: str = "zh") -> list[Table]:
+    """Builds pairs from the starter set, fits the embedded reward model on its train split and measures it on the held-out one.
+
+    Writes `pairs/train.jsonl` and `pairs/reward.npz` to the folder; the held-back pairs are measured on and never written. The tables
+    show the model beside the shortcuts. Takes seconds, calls nobody, and gives the same figures every time.
+
+    Raises:
+        DataError: the folder cannot be written.
+    """
+    place = folder / "pairs"
+    built = build(judged_of("starter-choice/train"))
+    path = write_atomically(
+        place / "train.jsonl", lambda file: file.writelines(encode_row(full_row(pair)) for pair in built.pairs)
+    )
+    trained = train(path, place / "reward.npz", study=folder / "study.db")
+    return evaluate_models([str(trained.path)], "starter-choice/heldout").tables(language)
