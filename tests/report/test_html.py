@@ -16,12 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from measured import choices, measurement, outcome_of
+from measured_free import free_measurements
 
 from cvalues.report import ModelFacts, ReportInput
 from cvalues.report.facts import Facts
 from cvalues.report.html import render
 from cvalues.report.words import Language, Words, phrases
 from cvalues.schema import Reply, Response, Run, SetRef
+from cvalues.scoring.free import STATES
 from cvalues.taxonomy import builtin
 
 BOTH: tuple[Language, ...] = ("zh", "en")
@@ -105,8 +107,8 @@ def test_policy_allows_exactly_the_pages_own_script() -> None:
 
 def test_sources_use_no_raw_markup() -> None:
     """The template switches escaping off nowhere, and the script makes no markup from text."""
-    template = (DATA / "report.html.j2").read_text(encoding="utf-8")
-    script = (DATA / "report.js").read_text(encoding="utf-8")
+    template = "".join(path.read_text(encoding="utf-8") for path in sorted(DATA.glob("*.j2")))
+    script = "".join(path.read_text(encoding="utf-8") for path in sorted(DATA.glob("*.js")))
     assert "|safe" not in template.replace(" ", "")
     assert "autoescape" not in template
     for word in (
@@ -215,14 +217,17 @@ def test_every_phrase_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         ),
         msgspec.structs.replace(full, outcomes=[o for o in full.outcomes if o.category == "law"]),
         ReportInput(taxonomy=builtin()),
+        *free_measurements(),
     ]
     for data in measurements:
         facts = Facts(data)
         render(facts, BOTH)
         markdown(facts, Words("en", builtin()))
-    script = (DATA / "report.js").read_text(encoding="utf-8")
+    script = (DATA / "report.js").read_text(encoding="utf-8") + (DATA / "free.js").read_text(encoding="utf-8")
     in_script = {key for key in phrases() if f'"{key}"' in script}
+    in_script |= {key for key in phrases() if key.startswith("js_free.") and f'"{key.partition(".")[2]}"' in script}
     dynamic = {"js.grade_unsafe", "js.grade_safe", "js.grade_responsible", "js.easy", "js.hard", "outcome.open"}
+    dynamic |= {"js_free.case_errs1", "js_free.case_errs2", *(f"js_free.{state}" for state in STATES)}
     dead = set(phrases()) - used - in_script - dynamic
     assert not dead, " ".join(sorted(dead))
 

@@ -12,13 +12,9 @@ from cvalues.cli.show import Output
 from cvalues.datasets import check, known_sets, load, pull, write_template
 from cvalues.datasets.registry import cached_path
 from cvalues.datasets.transfer import Progress
-from cvalues.endpoints.baselines import DESCRIPTIONS
-from cvalues.endpoints.resolve import vendors
 from cvalues.schema import Choice, Prompt, Table
 from cvalues.taxonomy import Taxonomy
 from cvalues.taxonomy import load as load_taxonomy
-from cvalues.workflows.export import export_pairs
-from cvalues.workflows.plan import RunOptions, model_entries
 
 
 def _taxonomy(path: str) -> Taxonomy:
@@ -105,36 +101,3 @@ def check_set(source: str, quarantine: Path | None, taxonomy: str, output: Outpu
     if quarantine is not None and report.fault_count:
         output.talk(output.say("check.quarantine", path=quarantine))
     return 0 if report.ok else 1
-
-
-def export_set(name: str, out: Path, which: tuple[str, bool], places: tuple[str, str], output: Output) -> None:
-    """Runs `cvalues pairs export`; `which` is (split, allow heldout), `places` (study, taxonomy)."""
-    count, heldout = export_pairs(
-        name, out, split=which[0], allow_heldout=which[1], study=places[0], taxonomy=_taxonomy(places[1])
-    )
-    output.json({"set": name, "file": str(out), "pairs": count, "heldout": heldout})
-    output.line(output.say("pairs.exported", count=count, path=out))
-    if heldout:
-        output.talk(output.say("pairs.heldout", count=heldout, study=places[0]))
-
-
-def list_models(models_file: str, output: Output) -> None:
-    """Runs `cvalues models list`."""
-    rows: list[tuple[str, str, str]] = [(f"baseline:{name}", "baseline", what) for name, what in DESCRIPTIONS.items()]
-    rows += [("recorded:FILE", "recorded", "responses that stand in a JSON Lines file")]
-    rows += [
-        (
-            f"{name}:MODEL",
-            "vendor",
-            f"{vendor.base_url}  key: ${vendor.api_key_env}" if vendor.api_key_env else vendor.base_url,
-        )
-        for name, vendor in vendors().items()
-    ]
-    rows += [("openai:MODEL@URL", "server", "any OpenAI-compatible server")]
-    rows += [
-        (name, "models.toml", entry.endpoint)
-        for name, entry in model_entries(RunOptions(models_file=models_file)).items()
-    ]
-    columns = ("name", "kind", "what")
-    output.json([dict(zip(columns, row, strict=True)) for row in rows])
-    output.table(Table(title="Models", columns=columns, rows=tuple(rows)))

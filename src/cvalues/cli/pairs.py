@@ -342,10 +342,21 @@ def export(
 @pairs.command("train")
 def train(
     source: SourceArgument,
-    out: Annotated[Path, typer.Option("-o", "--out", help="File of the reward model (.npz).")] = Path("reward.npz"),
+    out: Annotated[
+        Path, typer.Option("-o", "--out", help="File of the reward model (.npz); a folder with --model.")
+    ] = Path("reward.npz"),
+    model: Annotated[
+        str, typer.Option("--model", help="Folder of weights to train with TRL, or tiny. Default: the embedded model.")
+    ] = "",
     split: Annotated[str, typer.Option("--split", help="Split to fit on: train, dev, heldout, or all.")] = "train",
     sample: Annotated[int, typer.Option("--sample", min=1, help="Most pairs to fit on, drawn by the seed.")] = 5_000,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the draw.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the draw and of the training.")] = 0,
+    epochs: Annotated[float, typer.Option("--epochs", help="With --model: passes over the pairs.")] = 1.0,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, help="With --model: pairs of a step.")] = 8,
+    rate: Annotated[float, typer.Option("--rate", help="With --model: learning rate; 0 is the default.")] = 0.0,
+    max_length: Annotated[
+        int, typer.Option("--max-length", min=8, help="With --model: most tokens of a prompt with a reply.")
+    ] = 1_024,
     allow_heldout: Annotated[
         bool, typer.Option("--allow-heldout", help="Fit on held-back pairs all the same; study and model remember it.")
     ] = False,
@@ -353,17 +364,30 @@ def train(
     as_json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
-    """Fit the embedded reward model, character n-grams in a logistic preference model; seconds, no GPU.
+    """Fit a reward model: the embedded one (seconds, no GPU), or with --model a transformer through TRL's RewardTrainer.
 
     Example:  cvalues pairs train starter-choice -o reward.npz
     """
     from cvalues.workflows.pairs import TrainSettings
-    from cvalues.workflows.pairs import train as fit
 
     output = Output(as_json=as_json, language=lang)
+    settings = TrainSettings(split=split, sample=sample, seed=seed, allow_heldout=allow_heldout)
+    if not model:
+        _train_embedded(source, out, settings, study, output)
+        return
+    from cvalues.training import RewardTraining
+
+    training = RewardTraining(
+        model=model, epochs=epochs, batch=batch_size, rate=rate or None, max_length=max_length, seed=seed
+    )
+    _train_weights(source, out, (settings, training), study, output)
+
+
+def _train_embedded(source: str, out: Path, settings: Any, study: str, output: Output) -> None:
+    from cvalues.workflows.pairs import train as fit
+
     if out.suffix != ".npz":
         raise UsageError(f"--out: the name of a reward model ends in .npz, not '{out.name}'")
-    settings = TrainSettings(split=split, sample=sample, seed=seed, allow_heldout=allow_heldout)
     done = fit(source, out, settings, study=study)
     output.json(
         {
@@ -381,13 +405,41 @@ def train(
         output.talk(_say("heldout", output, count=done.model.card.heldout, study=study))
 
 
+def _train_weights(source: str, out: Path, settings: tuple[Any, Any], study: str, output: Output) -> None:
+    """Trains weights through TRL; `settings` are which pairs, and how."""
+    from cvalues.workflows.pairs_weights import train_weights
+
+    if out.suffix == ".npz":
+        raise UsageError(
+            f"--out: with --model the reward model is a folder; '{out.name}' names the file of an embedded one"
+        )
+    done, seen = train_weights(source, out, *settings, study=study)
+    output.json({"folder": str(out), "seen": seen, "card": done})
+    loss = done.metrics.get("train_loss", 0.0)
+    output.line(
+        _say(
+            "trained_weights",
+            output,
+            path=out,
+            pairs=done.pairs,
+            steps=done.steps,
+            loss=f"{loss:.4f}",
+            device=done.device,
+        )
+    )
+    if done.left_out:
+        output.talk(_say("too_long", output, count=done.left_out))
+    if done.heldout:
+        output.talk(_say("heldout", output, count=done.heldout, study=study))
+
+
 @pairs.command("evaluate")
 def evaluate(
     arguments: Annotated[
         list[str],
         typer.Argument(
             metavar="MODEL... FILE",
-            help="Reward models (a .npz file, reward:NAME@URL, judge:MODEL, rater:NAME, baseline:longer), then a set or a file of pairs.",
+            help="Reward models (a .npz file, reward:FOLDER, reward:NAME@URL, judge:MODEL, rater:NAME, baseline:longer), then a set.",
         ),
     ],
     split: Annotated[

@@ -19,15 +19,17 @@ from cvalues.report import write
 from cvalues.runner import Bounds, Progress
 from cvalues.schema import Table
 from cvalues.scoring import ItemOutcome, score
+from cvalues.scoring.free_scores import FreeScore, free_scores
 from cvalues.study import Study, open_study
 from cvalues.study.engine import hide_password, is_url
 from cvalues.taxonomy import load as load_taxonomy
-from cvalues.workflows.demo import demo
+from cvalues.workflows.demo import REPLIES, demo
+from cvalues.workflows.free import free_outcomes, measured_errors
 from cvalues.workflows.plan import Plan, RunOptions, apply_prices, load_prices, make_plan, model_entries
 from cvalues.workflows.reader import read_with
 from cvalues.workflows.results import gather, outcomes_of
 from cvalues.workflows.run import Finished, dry_run, execute, read_run, trial
-from cvalues.workflows.tables import score_table
+from cvalues.workflows.tables import free_tables, score_table
 
 
 @dataclass
@@ -64,6 +66,8 @@ class Given:
     reader: str = ""
     judges: list[str] = field(default_factory=list)
     rubrics: list[str] = field(default_factory=list)
+    engine: str = ""
+    batch_dir: Path | None = None
 
 
 def options(given: Given) -> RunOptions:
@@ -128,6 +132,10 @@ def measure(given: Given, where: str, output: Output) -> int:
     apply_prices(plan.endpoints, load_prices(given.prices))
     if given.dry_run:
         return _dry(plan, where, output)
+    if given.engine:
+        code, complete = _batch_step(given, plan, where, output)
+        if not complete:
+            return code
     with open_study(where) as study:
         if given.trial:
             with progress(output) as watch:
@@ -142,6 +150,15 @@ def measure(given: Given, where: str, output: Output) -> int:
         if finished.run.kind == "response" and chosen.judges and not finished.progress.stop:
             failed += _judged(finished, study, chosen, given, output)
         return _summary(finished, study, output, failed)
+
+
+def _batch_step(given: Given, plan: Plan, where: str, output: Output) -> tuple[int, bool]:
+    """Does one step by batch files; when nothing waits any more, the run that follows finds every reply in the study."""
+    from cvalues.cli.batch import check_engine, run_batch
+
+    folder = check_engine(given.engine, given.batch_dir, trial=given.trial, max_cost=given.max_cost)
+    submit = given.engine == "batch-submit"
+    return run_batch(plan, where, output, folder=folder, submit=submit, most=given.max_calls)
 
 
 def _judged(finished: Finished, study: Study, chosen: RunOptions, given: Given, output: Output) -> int:
@@ -176,7 +193,9 @@ def _text(table: Table, output: Output) -> str:
 def _summary(finished: Finished, study: Study, output: Output, reader_failed: int) -> int:
     run, state = finished.run, finished.progress
     outcomes = outcomes_of(study, run.name)
-    scores = score(outcomes, ("level",)) if outcomes else []
+    scores: Sequence[Any] = score(outcomes, ("level",)) if outcomes else []
+    if run.kind == "response":
+        scores = free_scores(free_outcomes(study, run.name), errors=measured_errors())
     output.json(
         {
             "run": run.name,
@@ -194,6 +213,7 @@ def _summary(finished: Finished, study: Study, output: Output, reader_failed: in
         output.talk(output.say("run.next", name=run.name))
     else:
         output.line(output.say("run.free", count=sum(model.done + model.cached for model in state.models.values())))
+        show_free(scores, run.name, output)
     if state.stop == "interrupted":
         return 130
     return 3 if state.failed or reader_failed or any(model.stopped for model in state.models.values()) else 0
@@ -207,6 +227,22 @@ def show_scores(outcomes: Sequence[ItemOutcome], output: Output) -> None:
         output.line("")
         output.line(output.say("run.hard"))
         output.table(score_table(hard, ("level",)))
+
+
+def show_free(scores: Sequence[FreeScore], name: str, output: Output) -> None:
+    """Prints the scores of free responses and whose verdicts they are; how to judge them where nobody did."""
+    tables = free_tables(scores)
+    if not tables:
+        output.talk(output.say("free.judge", name=name))
+        return
+    for table in tables:
+        output.table(table)
+    raters = scores[0].raters
+    output.line(output.say("free.raters", raters=", ".join(f"{key}: {rater}" for key, rater in raters.items())))
+    built_in = sorted({rater for rater in raters.values() if rater.startswith("rule:")})
+    if built_in:
+        output.line(output.say("free.floor", raters=", ".join(built_in)))
+    output.talk(output.say("run.next", name=name))
 
 
 def _counts(model: Any) -> dict[str, Any]:
@@ -244,16 +280,19 @@ def reread(runs: list[str], reader: str, where: str, models_file: str, output: O
                 _, judged = read_with(study, name, reader, model_entries(RunOptions(models_file=models_file)))
                 failed += judged.failed if judged else 0
             output.talk(output.say("read.count", name=name, count=counts[name]))
-            show_scores(outcomes_of(study, name), output)
+            if study.run(name).kind == "response":
+                show_free(free_scores(free_outcomes(study, name), errors=measured_errors()), name, output)
+            else:
+                show_scores(outcomes_of(study, name), output)
     output.json({"read": counts})
     return 3 if failed else 0
 
 
-def make_report(runs: list[str], out: Path, where: str, taxonomy: str, output: Output) -> None:
+def make_report(runs: list[str], out: Path, where: str, taxonomy: str, output: Output, rater: str = "") -> None:
     """Runs `cvalues report`."""
     chosen = load_taxonomy(Path(taxonomy) if taxonomy else None)
-    data = gather(runs, where, taxonomy=chosen, language=output.language)
-    if not data.outcomes:
+    data = gather(runs, where, taxonomy=chosen, language=output.language, rater=rater)
+    if not data.outcomes and not data.free.outcomes:
         raise NotEnoughData("these runs hold no two-choice items; run one with  cvalues run starter-choice -m …")
     path = write(out, data)
     output.json({"report": str(path)})
@@ -263,7 +302,13 @@ def make_report(runs: list[str], out: Path, where: str, taxonomy: str, output: O
 def demonstrate(out: Path, output: Output) -> None:
     """Runs `cvalues demo`."""
     output.talk(output.say("demo.start"))
-    path, outcomes = demo(out, language=output.language)
-    output.json({"report": str(path), "scores": [msgspec.to_builtins(entry) for entry in score(outcomes, ("level",))]})
-    show_scores(outcomes, output)
-    output.line(output.say("report.path", path=path))
+    found = demo(out, language=output.language)
+    scores = [msgspec.to_builtins(entry) for entry in score(found.outcomes, ("level",))]
+    pairs = [msgspec.to_builtins(table) for table in found.tables]
+    output.json({"report": str(found.report), "scores": scores, "pairs": pairs})
+    show_scores(found.outcomes, output)
+    output.line("")
+    show_free(found.scores, REPLIES, output)
+    output.line("")
+    output.table(found.tables[0])
+    output.line(output.say("report.path", path=found.report))

@@ -11,6 +11,7 @@ from cvalues.report import html, markdown
 from cvalues.report.data import ReportInput
 from cvalues.report.export import write_items, write_results, write_scores
 from cvalues.report.facts import Facts
+from cvalues.report.free_export import write_free
 from cvalues.report.words import LANGUAGES, Language, Words
 
 __all__ = ["write"]
@@ -18,6 +19,8 @@ __all__ = ["write"]
 
 def write(folder: Path, data: ReportInput, *, languages: Sequence[Language] = LANGUAGES) -> Path:
     """Writes report.html, report.md, scores.csv, items.csv and results.json into `folder` and returns the path of report.html.
+
+    Where free responses were asked, also free_scores.csv, responses.csv, verdicts.csv and telling.csv.
 
     Args:
         folder: is made when it does not exist; files of an earlier report in it are replaced, each at once as a whole.
@@ -40,5 +43,6 @@ def write(folder: Path, data: ReportInput, *, languages: Sequence[Language] = LA
     write_results(folder / "results.json", facts)
     write_scores(folder / "scores.csv", facts)
     write_items(folder / "items.csv", data)
+    write_free(folder, facts)
     write_text(folder / "report.md", markdown.render(facts, Words(first, data.taxonomy)))
     return write_text(folder / "report.html", html.render(facts, ordered))

@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from cvalues.schema import Estimate
 
-__all__ = ["Part", "difference", "rate", "span", "stacked"]
+__all__ = ["Dot", "Part", "difference", "rate", "scatter", "span", "stacked"]
 
 
 class Part(NamedTuple):
@@ -25,12 +25,26 @@ class Part(NamedTuple):
     label: str
 
 
-def rate(estimate: Estimate, *, title: str, desc: str, floor: float | None = None) -> Markup:
-    """Returns a bar from 0 to 100 % with a whisker for the interval, chance at 50 % and, where given, the best baseline."""
+class Dot(NamedTuple):
+    """One model of a scatter: its number in the table beside it, both shares with their intervals, and what hovering says."""
+
+    label: str
+    x: Estimate
+    y: Estimate
+    tip: str
+    kind: str = ""
+    """Class suffix: empty, or `baseline`."""
+
+
+def rate(
+    estimate: Estimate, *, title: str, desc: str, floor: float | None = None, chance: float | None = 0.5
+) -> Markup:
+    """Returns a bar from 0 to 100 % with a whisker for the interval, a line at chance and, where given, at the best baseline."""
     parts = ['<rect class="track" x="0" y="5" width="100%" height="10"/>']
     if estimate.value is not None:
         parts.append(f'<rect class="fill" x="0" y="5" width="{_at(estimate.value)}" height="10"/>')
-    parts.append(_mark(0.5, "chance"))
+    if chance is not None:
+        parts.append(_mark(chance, "chance"))
     if floor is not None:
         parts.append(_mark(floor, "floor"))
     parts.append(_whisker(estimate.low, estimate.high))
@@ -74,6 +88,47 @@ def stacked(parts: Sequence[Part], *, title: str) -> Markup:
         start += width
     desc = "; ".join(f"{part.label} {part.calls}" for part in parts if part.calls > 0)
     return _svg(drawn, title, desc, kind="stack", height=22)
+
+
+def scatter(dots: Sequence[Dot], *, title: str, desc: str, diagonal: bool = False) -> Markup:
+    """Returns models as numbered points on 0 to 100 % of both axes, each with the whiskers of its intervals and a tip.
+
+    `diagonal` draws the line on which both shares are equal. Dots without both values are left out.
+    """
+    side, left, top = 300, 10, 12
+    parts = [f'<rect class="plane" x="0" y="0" width="100%" height="{side}"/>']
+    if diagonal:
+        parts.append(f'<line class="diagonal" x1="0" y1="{side}" x2="100%" y2="0"/>')
+    for step in (0.25, 0.5, 0.75):
+        height = f"{side * (1 - step):.1f}"
+        parts.append(f'<line class="grid" x1="{_at(step)}" x2="{_at(step)}" y1="0" y2="{side}"/>')
+        parts.append(f'<line class="grid" x1="0" x2="100%" y1="{height}" y2="{height}"/>')
+    for step in (0.0, 0.25, 0.5, 0.75, 1.0):
+        parts.append(
+            f'<text class="tickmark" x="{_at(step)}" y="{side + 18}" text-anchor="middle">{100 * step:.0f}</text>'
+        )
+        height = f"{side * (1 - step) + 4:.1f}"
+        parts.append(f'<text class="tickmark" x="0" dx="-12" y="{height}" text-anchor="end">{100 * step:.0f}</text>')
+    parts += [_dot(dot, side) for dot in dots if dot.x.value is not None and dot.y.value is not None]
+    inner = f'<svg x="{left}%" y="{top}" width="{98 - left}%" height="{side}" overflow="visible">{"".join(parts)}</svg>'
+    return _svg([inner], title, desc, kind="scatter", height=side + top + 26)
+
+
+def _dot(dot: Dot, side: int) -> str:
+    def down(value: float | None) -> str:
+        return f"{side * (1 - _clip(value)):.1f}"
+
+    x, y = dot.x, dot.y
+    lines = ""
+    if x.low is not None and x.high is not None:
+        lines += f'<line x1="{_at(x.low)}" x2="{_at(x.high)}" y1="{down(y.value)}" y2="{down(y.value)}"/>'
+    if y.low is not None and y.high is not None:
+        lines += f'<line x1="{_at(x.value)}" x2="{_at(x.value)}" y1="{down(y.low)}" y2="{down(y.high)}"/>'
+    place = f'x="{_at(x.value)}" y="{down(y.value)}"'
+    circle = f'<circle class="dot" cx="{_at(x.value)}" cy="{down(y.value)}" r="9"/>'
+    label = f'<text class="dotmark" {place} dy="4" text-anchor="middle">{escape(dot.label)}</text>'
+    kind = f"mark {dot.kind}".strip()
+    return f'<g class="{kind}"><title>{escape(dot.tip)}</title><g class="whisker">{lines}</g>{circle}{label}</g>'
 
 
 def _clip(value: float | None) -> float:

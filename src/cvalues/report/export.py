@@ -12,16 +12,21 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
 from cvalues.errors import DataError
+from cvalues.judging.card import JudgeCard
 from cvalues.records import canonical, clean, content_hash, open_bytes, write_atomically
 from cvalues.report.data import ModelFacts, ReportInput
 from cvalues.report.facts import Facts
 from cvalues.schema import OUTCOMES, Estimate, Record, Run, scrub
 from cvalues.scoring import ChoiceScore, ItemOutcome
+from cvalues.scoring.free import FreeOutcome
+from cvalues.scoring.free_scores import FreeScore
+from cvalues.scoring.preference import Preferred
+from cvalues.scoring.telling import Gap
 
 __all__ = [
     "FORMAT",
@@ -29,6 +34,7 @@ __all__ = [
     "read_results",
     "results_schema",
     "safe_cell",
+    "write_csv",
     "write_items",
     "write_results",
     "write_scores",
@@ -36,6 +42,7 @@ __all__ = [
 
 FORMAT: Final = "cvalues.results/1"
 
+_Outcome = TypeVar("_Outcome", ItemOutcome, FreeOutcome)
 _LONGEST_SETTING = 120
 _LONGEST_TAG = 64
 _LONGEST_CELL = 32_000  # spreadsheets hold 32,767 characters in a cell
@@ -63,6 +70,17 @@ class Results(Record, frozen=True, kw_only=True):
     """One per model and choice that was planned, sorted by model, set, choice and response."""
     scores: tuple[ChoiceScore, ...]
     """By model; model and level; level × collection; category; difficulty; set; language."""
+    prompt_of: dict[str, str] = {}
+    """Id of the prompt by id of the choice, so that telling and doing can be held together later."""
+    free: tuple[FreeOutcome, ...] = ()
+    """One per model, prompt and sample of free responses, with every verdict that stands, sorted by these."""
+    free_scores: tuple[FreeScore, ...] = ()
+    """By model; level; category; difficulty; set; language."""
+    gaps: tuple[Gap, ...] = ()
+    """Telling and doing by model and level."""
+    preferred: tuple[Preferred, ...] = ()
+    cards: tuple[JudgeCard, ...] = ()
+    """Judge cards of the raters, without those of other judges."""
 
 
 def results_schema() -> dict[str, Any]:
@@ -83,6 +101,12 @@ def write_results(path: Path, facts: Facts) -> Path:
         items={choice: content_hash(data.items[choice]) for choice in data.items if choice in asked},
         outcomes=tuple(outcomes),
         scores=tuple(each for scores in facts.scores.values() for each in scores),
+        prompt_of={choice: prompt for choice, prompt in data.prompts_of_choices.items() if choice in asked},
+        free=tuple(_textless(outcome) for outcome in facts.free.outcomes),
+        free_scores=tuple(each for scores in facts.free.scores.values() for each in scores),
+        gaps=tuple(facts.free.gaps),
+        preferred=tuple(data.free.preferred),
+        cards=tuple(card for card, _ in facts.free.cards),
     )
     try:
         body = canonical(results)
@@ -118,7 +142,7 @@ def _why(body: bytes, error: Exception) -> str:
     return f"is a damaged results file ({error}); write the report again"
 
 
-def _textless(outcome: ItemOutcome) -> ItemOutcome:
+def _textless(outcome: _Outcome) -> _Outcome:
     if all(len(value) <= _LONGEST_TAG for value in outcome.tags.values()):
         return outcome
     return msgspec.structs.replace(outcome, tags=_shortened(outcome.tags))
@@ -153,7 +177,7 @@ def safe_cell(value: object) -> object:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
     """UTF-8 with a byte-order mark, so that spreadsheets read Chinese; the rows come with safe cells."""
 
     def write(file: io.BufferedWriter) -> None:
@@ -176,7 +200,7 @@ def write_scores(path: Path, facts: Facts) -> Path:
         "bound_high",
         "confidence",
     ]
-    return _write_csv(path, columns, _score_rows(facts))
+    return write_csv(path, columns, _score_rows(facts))
 
 
 def _score_rows(facts: Facts) -> Iterator[list[object]]:
@@ -199,7 +223,7 @@ def write_items(path: Path, data: ReportInput) -> Path:
         "set", "model", "choice", "pair", "order", "level", "collection", "category", "difficulty", "language", "question",
         "reply_1", "reply_2", "better", "outcome", "correct", "rule", "evidence", "response", "response_characters", "failure",
     ]  # fmt: skip
-    return _write_csv(path, columns, _item_rows(data))
+    return write_csv(path, columns, _item_rows(data))
 
 
 def _item_rows(data: ReportInput) -> Iterator[list[object]]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from cvalues.report.data import ModelFacts, ReportInput
 from cvalues.report.differences import Difference, differences, visible_from
+from cvalues.report.free import FreeFacts
 from cvalues.schema import NO_DATA, OUTCOMES, Estimate, Run, SetRef
 from cvalues.scoring import ChoiceScore, ItemOutcome, Leaderboard, Standing, leaderboard, score
 
@@ -76,6 +77,8 @@ class Facts:
     def __init__(self, data: ReportInput) -> None:
         """Keeps the input; nothing is computed yet."""
         self.data = data
+        self.free = FreeFacts(data)
+        """The numbers on free responses; false where none were asked."""
 
     @functools.cached_property
     def outcomes(self) -> list[ItemOutcome]:
@@ -299,6 +302,11 @@ class Facts:
         return visible_from(pairs, self._spread)
 
     # -- what was asked -------------------------------------------------------------------------------------------------
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Every model with results: those of the board in its order, then those that only wrote free responses."""
+        return _unique([*(row.model for row in self.board), *(row.model for row in self.free.board)])
 
     @property
     def runs(self) -> tuple[Run, ...]:

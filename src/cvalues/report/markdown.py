@@ -5,27 +5,32 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from cvalues.report import sentences
+from cvalues.report import doing, free_sentences, knowing, sentences
 from cvalues.report.draw import Draw
 from cvalues.report.facts import Facts, Row
+from cvalues.report.parts import Part
 from cvalues.report.words import Words, visible
 from cvalues.schema import Cell, Estimate, Table
 
-__all__ = ["render", "tables"]
+__all__ = ["free_parts", "render", "tables"]
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#!$&])")
 
 
 def render(facts: Facts, w: Words) -> str:
     """Returns the report as Markdown in the language of `w`; names of models and sets are escaped."""
-    lines = [f"# {w('page.title')}", "", _plain(sentences.subtitle(facts, w)), ""]
-    lines += [f"**{_plain(sentences.headline(facts, w))}**", "", _plain(sentences.context(facts, w)), ""]
+    lines = [f"# {free_sentences.title(facts, w)}", "", _plain(sentences.subtitle(facts, w)), ""]
+    choices = [sentences] if facts.outcomes or not facts.free else []
+    for part in [*choices, *([free_sentences] if facts.free else [])]:
+        lines += [f"**{_plain(part.headline(facts, w))}**", "", _plain(part.context(facts, w)), ""]
     lines += [f"## {w('section.limits')}", "", w("limits.lead"), ""]
     lines += [
         f"- **{_plain(limit.head)}**{w('page.colon')}{_plain(limit.text)}" for limit in sentences.limits(facts, w)
     ]
-    for table in tables(facts, w):
+    for table in tables(facts, w) if choices else ():
         lines += ["", *_table(table, w)]
+    for part_of in free_parts(facts, w):
+        lines += _part(part_of, w)
     lines += ["", f"## {w('section.method')}", ""]
     for section in sentences.method(facts, w):
         lines += [f"### {section.head}", "", *(f"- {_plain(line)}" for line in section.lines), ""]
@@ -125,6 +130,39 @@ def _differences(facts: Facts, w: Words) -> Table:
 def _name(row: Row, w: Words) -> str:
     name = visible(row.model)
     return f"{name} ({w('board.baseline')})" if row.baseline else name
+
+
+def free_parts(facts: Facts, w: Words) -> list[Part]:
+    """Returns the parts on free responses that this measurement has, in their order; empty where none were asked."""
+    if not facts.free:
+        return []
+    made = (
+        doing.scores(facts, w), doing.categories(facts, w), doing.plane(facts, w), knowing.telling(facts, w),
+        knowing.sources(facts, w), knowing.agreement(facts, w), knowing.order(facts, w), knowing.duels(facts, w),
+    )  # fmt: skip
+    return [part for part in made if part is not None]
+
+
+def _part(part: Part, w: Words) -> Iterator[str]:
+    """Yields a part on free responses: its sentences and grids; charts stand in the HTML file alone."""
+    yield from ("", f"## {_plain(part.title)}", "")
+    for line in (*part.lead, *part.warnings):
+        yield from (_plain(line), "")
+    for grid in part.grids:
+        if grid.head:
+            yield from (f"### {_plain(grid.head)}", "")
+        heads = [column.title + (f" ({column.sub})" if column.sub else "") for column in grid.columns]
+        yield "| " + " | ".join(_plain(head) for head in heads) + " |"
+        yield "| " + " | ".join("---" for _ in heads) + " |"
+        for row in grid.rows:
+            name = f"{row.name} ({w('board.baseline')})" if row.baseline else row.name
+            cells = [cell.line for cell in row.cells] or [""] * (len(heads) - 1)
+            yield "| " + " | ".join(_plain(cell) for cell in (name, *cells)) + " |"
+        yield ""
+        for note in grid.notes:
+            yield from (_plain(note), "")
+    for note in part.notes:
+        yield from (_plain(note), "")
 
 
 def _table(table: Table, w: Words) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cvalues.report import free_sentences
 from cvalues.report.facts import Facts, Row
 from cvalues.report.words import Words, visible
 
@@ -91,7 +92,11 @@ def _above(row: Row, floor: Row, facts: Facts) -> bool:
 
 def limits(facts: Facts, w: Words) -> list[Line]:
     """Returns what this report does not show; which limits apply follows from its data."""
+    if facts.free and not facts.outcomes:
+        return [_line("legal", w), *(Line(*each) for each in free_sentences.limits(facts, w)), *_states(facts, w)]
     found = [_line("choice", w), _line("human", w), _line("legal", w)]
+    if facts.free:
+        found = [_line("legal", w), *(Line(*each) for each in free_sentences.limits(facts, w))]
     found += _detectable(facts, w)
     found += _sets(facts, w)
     found += _scope(facts, w)
@@ -179,18 +184,25 @@ def _gaps(facts: Facts, w: Words) -> list[Line]:
         found.append(_line("absent", w, models=w.join(silent)))
     if facts.single_order:
         found.append(_line("order", w, n=w.count(facts.single_order)))
-    open_runs = [run for run in facts.runs if run.state != "done"]
-    if open_runs:
-        states = w.join([w(f"state.{run.state}") for run in open_runs])
-        found.append(_line("state", w, runs=w.join([visible(run.name) for run in open_runs]), states=states))
+    found += _states(facts, w)
     judged = sum(outcome.rule.startswith(_NOT_RULES) for outcome in facts.data.outcomes)
     if judged:
         found.append(_line("reader", w, n=w.count(judged)))
     return found
 
 
+def _states(facts: Facts, w: Words) -> list[Line]:
+    open_runs = [run for run in facts.runs if run.state != "done"]
+    if not open_runs:
+        return []
+    states = w.join([w(f"state.{run.state}") for run in open_runs])
+    return [_line("state", w, runs=w.join([visible(run.name) for run in open_runs]), states=states)]
+
+
 def method(facts: Facts, w: Words) -> list[Section]:
     """Returns the definitions and statistical methods in words."""
+    if facts.free and not facts.outcomes:
+        return [Section(*free_sentences.method(facts, w))]
     measures = ("acc", "star", "answered", "failed", "both", "consistency")
     interval = w("method.interval", confidence=w.confidence(facts.confidence), methods=", ".join(facts.methods) or "–")
     statistics = (interval, w("method.paired"), w("method.ranking"), w("method.power"), w("method.seed"))
@@ -198,4 +210,5 @@ def method(facts: Facts, w: Words) -> list[Section]:
         Section(w("method.measure_head"), tuple(w(f"method.{name}") for name in measures)),
         Section(w("method.stat_head"), statistics),
         Section(w("method.reading_head"), (w("method.reading"),)),
+        *([Section(*free_sentences.method(facts, w))] if facts.free else []),
     ]

@@ -1,6 +1,6 @@
 """Every phrase of the report in Chinese and English, and how numbers are written.
 
-The phrases stand in `data/report/words.toml`, one table for the HTML page, its script and the Markdown file.
+The phrases stand in `data/report/words.toml` and `words-free.toml`, one table for the HTML page, its script and the Markdown file.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ _HIDDEN = re.compile(
 @functools.cache
 def phrases() -> dict[str, dict[Language, str]]:
     """Returns every phrase by its key `section.name`, in each language."""
-    body = resources.files("cvalues").joinpath("data/report/words.toml").read_bytes()
-    tables = msgspec.toml.decode(body, type=dict[str, dict[str, dict[Language, str]]])
-    return {f"{section}.{name}": entry for section, table in tables.items() for name, entry in table.items()}
+    found: dict[str, dict[Language, str]] = {}
+    for file in ("words.toml", "words-free.toml"):
+        body = resources.files("cvalues").joinpath("data/report", file).read_bytes()
+        tables = msgspec.toml.decode(body, type=dict[str, dict[str, dict[Language, str]]])
+        found |= {f"{section}.{name}": entry for section, table in tables.items() for name, entry in table.items()}
+    return found
 
 
 def visible(text: str) -> str:
@@ -84,6 +87,22 @@ class Words:
         """Returns value and interval in one string, `93.1% (91.0–94.8)`."""
         interval = self.interval(estimate)
         return self.percent(estimate.value) + (f" ({interval})" if interval else "")
+
+    def number(self, value: float | None, digits: int = 2) -> str:
+        """Returns a number that is no share, `7.42`, with a true minus sign; `no data` for None."""
+        return self("page.no_data") if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+    def range(self, estimate: Estimate, digits: int = 2) -> str:
+        """Returns the interval of a number that is no share, `7.10–7.70`, or an empty string when there is none."""
+        if estimate.low is None or estimate.high is None:
+            return ""
+        gap = " … " if estimate.low < 0 else "–"
+        return f"{self.number(estimate.low, digits)}{gap}{self.number(estimate.high, digits)}"
+
+    def plain(self, estimate: Estimate, digits: int = 2) -> str:
+        """Returns value and interval of a number that is no share in one string, `7.42 (7.10–7.70)`."""
+        interval = self.range(estimate, digits)
+        return self.number(estimate.value, digits) + (f" ({interval})" if interval else "")
 
     def p_value(self, value: float | None) -> str:
         """Returns a p value to three decimals, `< 0.001` below that, a dash for None."""

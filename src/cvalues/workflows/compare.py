@@ -23,6 +23,8 @@ def model_outcomes(reference: str, study: str | Path) -> tuple[str, list[ItemOut
         except CValuesError as error:
             first = first or error
             continue
+        if not data.outcomes and data.free.outcomes:
+            raise UsageError(f"run '{run}' holds free responses; comparing takes two-choice runs")
         names = data.model_names
         if not model and len(names) > 1:
             raise UsageError(

@@ -1,31 +1,94 @@
-"""`cvalues demo`: both levels on the starter set with the built-in models, offline, in seconds."""
+"""`cvalues demo`: everything on the starter set with the built-in models, offline: choices, free responses, judges, pairs, the report."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from cvalues.records import generator, now
 from cvalues.report import write
+from cvalues.schema import Table, Verdict
 from cvalues.scoring import ItemOutcome
-from cvalues.study import open_study
+from cvalues.scoring.free_scores import FreeScore, free_scores
+from cvalues.study import Study, open_study
+from cvalues.workflows.calibrate import calibrate, places
+from cvalues.workflows.free import free_outcomes, measured_errors
+from cvalues.workflows.judge import judge
+from cvalues.workflows.pairs import pairs_demo
 from cvalues.workflows.plan import RunOptions, make_plan
 from cvalues.workflows.results import gather
 from cvalues.workflows.run import execute
 
-MODELS = ("baseline:ngram", "baseline:longer", "baseline:shorter", "baseline:first", "baseline:random")
-"""The built-in models that the demo measures."""
+ANSWERERS = ("baseline:careful", "baseline:guarded", "baseline:careless")
+"""The built-in models that write free responses."""
+MODELS = ("baseline:ngram", "baseline:longer", "baseline:shorter", "baseline:first", "baseline:random", *ANSWERERS)
+"""The built-in models that the demo measures on choices."""
+JUDGES = ("rule:safety", "rule:refusal", "baseline:grade")
+CHOICES, REPLIES = "demo", "demo-replies"
+"""The names of the two runs."""
+SIMULATED = "person:simulated"
+"""How the raters of the made-up annotators begin: their verdicts are drawn, and say so wherever they appear."""
+_SAMPLE = 150
+_ANNOTATORS = 3
+_ERROR = 0.08
 
 
-def demo(folder: Path, *, language: str = "zh") -> tuple[Path, list[ItemOutcome]]:
-    """Measures the built-in models on the held-out split of the starter set; returns the report's path and the outcomes.
+@dataclass(frozen=True)
+class Demo:
+    """What the demo measured."""
 
-    The n-gram model was fitted on the train split and is measured on items that it has not seen.
+    report: Path
+    outcomes: list[ItemOutcome]
+    scores: list[FreeScore]
+    """Of the free responses, as the built-in judges read them."""
+    tables: list[Table]
+    """Comparison pairs: the embedded reward model beside the shortcuts."""
+
+
+def demo(folder: Path, *, language: str = "zh") -> Demo:
+    """Measures the built-in models on the held-out split of the starter set and writes the report.
+
+    The n-gram models and the answerers were fitted on the train split and are measured on prompts that they have not seen. Three
+    simulated annotators judge a sample of the replies, so that judge cards and corrected rates can be looked at; their verdicts
+    are drawn from the known grade of the retrieved reply with 8 % errors.
 
     Raises:
         StudyError: the folder cannot be written.
     """
-    options = RunOptions(sets=("starter-choice",), models=MODELS, filters={"split": "heldout"}, name="demo")
     folder.mkdir(parents=True, exist_ok=True)
+    split = {"split": "heldout"}
     with open_study(folder / "study.db") as study:
-        finished = execute(make_plan(options), study)
-        data = gather([finished.run.name], study, language=language)
-    return write(folder / "report", data), data.outcomes
+        execute(make_plan(RunOptions(sets=("starter-choice",), models=MODELS, filters=split, name=CHOICES)), study)
+        sets = ("starter-prompts", "starter-twins")
+        execute(make_plan(RunOptions(sets=sets, models=ANSWERERS, filters=split, name=REPLIES)), study)
+        judge(study, REPLIES, JUDGES)
+        grader = _simulate(study)
+        calibrate(study, [REPLIES], f"{SIMULATED}-*", grader, "safe")
+        tables = pairs_demo(folder, language)
+        # The numbers rest on the judge that read every reply, not on the people who are made up.
+        data = gather([CHOICES, REPLIES], study, language=language, rater=grader)
+        scores = free_scores(free_outcomes(study, REPLIES), rater=grader, errors=measured_errors())
+    return Demo(write(folder / "report", data), data.outcomes, scores, tables)
+
+
+def _simulate(study: Study) -> str:
+    """Adds the verdicts of simulated annotators on a sample of the replies; returns the rater of the grading judge."""
+    where = places(study, [REPLIES])
+    chosen: Sequence[str] = sorted(where)
+    chosen = [chosen[place] for place in sorted(generator("demo sample").permutation(len(chosen))[:_SAMPLE])]
+    found = []
+    for number in range(1, _ANNOTATORS + 1):
+        wrong = generator("demo annotator", number).random(len(chosen)) < _ERROR
+        for key, errs in zip(chosen, wrong, strict=True):
+            unsafe = (where[key].model == "baseline:careless") != bool(errs)
+            found.append(
+                Verdict(
+                    criterion="safe", subject=(key,), rater=f"{SIMULATED}-{number}", value="unsafe" if unsafe else "safe",
+                    reason="simulated", run=REPLIES, time=now(),
+                )
+            )  # fmt: skip
+    study.add_verdicts(found)
+    return next(
+        verdict.rater for verdict in study.all_verdicts(REPLIES, "safe") if verdict.rater.startswith("rule:grade@")
+    )

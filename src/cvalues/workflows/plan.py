@@ -14,6 +14,8 @@ from cvalues.choice.ask import ask
 from cvalues.choice.read import RATER
 from cvalues.datasets import load
 from cvalues.endpoints.base import Endpoint, Price
+from cvalues.endpoints.guided import guidance
+from cvalues.endpoints.presets import Shaping
 from cvalues.endpoints.resolve import Model, ModelEntry, build, load_models, resolve
 from cvalues.errors import ConfigError, UsageError, unknown_name
 from cvalues.prompts import Example, Template, template
@@ -134,22 +136,44 @@ class _Maker:
             messages=asked.messages,
             question=asked.question if chooses else "",
             options=asked.options if chooses else (),
-            sampling=self._sampling(),
-            extra={**self.options.params, **self.model.entry.params} if _is_http(self.endpoint) else {},
+            sampling=self._sampling(mode),
+            extra=self._extra(asked, mode),
             sample=asked.sample,
         )
 
     def _mode(self, asked: Ask) -> Mode:
         if self.options.mode:
             return self.options.mode
+        built_in = not _is_http(self.endpoint) and _shaping(self.endpoint) is None
+        if asked.options and built_in and "choose" in self.endpoint.modes:
+            # A built-in model chooses by its scores; what it would write need not be read then.
+            return "choose"
         if "generate" in self.endpoint.modes or not asked.options:
             return "generate"
         return "choose"
 
-    def _sampling(self) -> Sampling:
-        """Returns the run's sampling, overridden field by field by the model's own; built-in models take a seed at most."""
-        merged = {**msgspec.to_builtins(self.options.sampling), **msgspec.to_builtins(self.model.entry.sampling)}
+    def _extra(self, asked: Ask, mode: Mode) -> dict[str, Any]:
+        """Returns vendor fields and, of local weights and completion servers, what else shapes the answer."""
+        own = _shaping(self.endpoint)
+        shaped = (own.generate if mode == "generate" else own.choose) if own else {}
         if not _is_http(self.endpoint):
+            return shaped
+        labels = [option.label for option in asked.options] if mode == "generate" else []
+        guided = guidance(self.model.entry.guided, labels)
+        params = {**self.options.params, **self.model.entry.params}
+        if own is not None:
+            params.pop("preset", None)  # it chose the prompt format and is no field of the server
+        return {**guided, **params, **shaped}
+
+    def _sampling(self, mode: Mode) -> Sampling:
+        """Returns the run's sampling, overridden field by field by the model's own, over a preset's; built-in models take a seed."""
+        own = _shaping(self.endpoint)
+        merged = {
+            **(msgspec.to_builtins(own.sampling) if own else {}),
+            **msgspec.to_builtins(self.options.sampling),
+            **msgspec.to_builtins(self.model.entry.sampling),
+        }
+        if not _is_http(self.endpoint) and (own is None or mode != "generate"):
             merged = {}
         if self.options.seed:
             merged.setdefault("seed", self.options.seed)
@@ -158,6 +182,11 @@ class _Maker:
 
 def _is_http(endpoint: Endpoint) -> bool:
     return hasattr(endpoint, "url")
+
+
+def _shaping(endpoint: Endpoint) -> Shaping | None:
+    found = getattr(endpoint, "shaping", None)
+    return found if isinstance(found, Shaping) else None
 
 
 def model_entries(options: RunOptions) -> dict[str, ModelEntry]:
@@ -199,12 +228,25 @@ def _models(options: RunOptions) -> list[Model]:
     for spec in options.models:
         model = resolve(spec, entries, ModelEntry(endpoint=spec))
         # What the command line says counts over models.toml, for every model of the run.
-        resolved.append(msgspec.structs.replace(model, entry=msgspec.structs.replace(model.entry, **given)))
+        entry = msgspec.structs.replace(model.entry, **given)
+        if entry.endpoint.startswith(("hf:", "completion:")):
+            entry = _with_own_settings(entry, options.params)
+        resolved.append(msgspec.structs.replace(model, entry=entry))
     names = [model.name for model in resolved]
     for name in names:
         if names.count(name) > 1:
             raise UsageError(f"two models are called '{name}'; give one of them a name of its own in models.toml")
     return resolved
+
+
+def _with_own_settings(entry: ModelEntry, params: Mapping[str, Any]) -> ModelEntry:
+    """Returns an entry with --param preset=NAME as its preset and, for local weights, the other parameters as their settings."""
+    named = str(params.get("preset", "")) or entry.preset
+    if not entry.endpoint.startswith("hf:"):
+        return msgspec.structs.replace(entry, preset=named)
+    own = {key: value for key, value in params.items() if key != "preset"}
+    # They are needed to make the endpoint; what is a server's vendor field joins each request later.
+    return msgspec.structs.replace(entry, preset=named, params={**own, **entry.params})
 
 
 def _load_sets(options: RunOptions, taxonomy: Taxonomy) -> tuple[tuple[SetRef, ...], list[Item]]:
@@ -286,8 +328,10 @@ def _settings(
 
 def _model_settings(model: Model, endpoint: Endpoint) -> dict[str, Any]:
     entry = msgspec.to_builtins(model.entry)
-    shown = {key: entry[key] for key in ("params", "sampling", "system") if entry.get(key)}
-    return {"endpoint": model.entry.endpoint, "revision": endpoint.revision, **shown}
+    shown = {key: entry[key] for key in ("preset", "guided", "params", "sampling", "system") if entry.get(key)}
+    own = _shaping(endpoint)
+    described = own.described if own else {}
+    return {"endpoint": model.entry.endpoint, "revision": endpoint.revision, **described, **shown}
 
 
 def rough_tokens(text: str) -> int:

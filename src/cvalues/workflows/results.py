@@ -8,12 +8,13 @@ from typing import Any, cast
 
 from cvalues.choice.read import RATER
 from cvalues.errors import UsageError
-from cvalues.report import ModelFacts, ReportInput, read_results
+from cvalues.report import FreeInput, ModelFacts, ReportInput, read_results
 from cvalues.report.words import Language
 from cvalues.schema import Attempt, Choice, Outcome, Response, Run, Verdict
 from cvalues.scoring import ItemOutcome
 from cvalues.study import Asked, Study, open_study
 from cvalues.taxonomy import Taxonomy, builtin
+from cvalues.workflows.free import FreeParts, free_input
 from cvalues.workflows.reader import read_by_judges
 
 
@@ -87,18 +88,25 @@ def outcomes_of(study: Study, name: str) -> list[ItemOutcome]:
 
 
 def gather(
-    references: Sequence[str], study: str | Path | Study, *, taxonomy: Taxonomy | None = None, language: str = "zh"
+    references: Sequence[str],
+    study: str | Path | Study,
+    *,
+    taxonomy: Taxonomy | None = None,
+    language: str = "zh",
+    rater: str = "",
 ) -> ReportInput:
-    """Returns what a report of the given runs is made from.
+    """Returns what a report of the given runs is made from: two-choice runs, runs of free responses, or both.
 
     Args:
         references: run names, `latest`, `FILE.db#NAME`, or paths of results.json.
         study: the study that plain names refer to.
         taxonomy: names of categories; the built-in one when None.
         language: language in which the page opens.
+        rater: whose verdicts the numbers on free responses rest on, as far as that rater judged; empty for people before
+            panels before judges before rules.
 
     Raises:
-        UsageError: a run does not exist, or two runs give the same model on the same items.
+        UsageError: a run or the rater does not exist, or two runs give the same model on the same items.
     """
     parts = [_part(reference, study) for reference in references]
     merged = _Parts()
@@ -115,6 +123,8 @@ def gather(
         models=merged.models,
         templates=merged.templates,
         language=cast("Language", language if language in {"zh", "en"} else "en"),
+        free=merged.free.put_together(rater),
+        prompt_of=merged.prompt_of,
     )
 
 
@@ -130,6 +140,8 @@ class _Parts:
         self.failures: dict[tuple[str, str], str] = {}
         self.models: dict[str, ModelFacts] = {}
         self.templates: dict[str, str] = {}
+        self.prompt_of: dict[str, str] = {}
+        self.free = FreeParts()
         self._seen: set[tuple[str, str, str]] = set()
 
     def add(self, part: ReportInput) -> None:
@@ -150,16 +162,23 @@ class _Parts:
             (self.evidence, part.evidence),
             (self.models, part.models),
             (self.templates, part.templates),
+            (self.prompt_of, part.prompt_of),
         ):
             cast("dict[Any, Any]", mine).update(cast("Mapping[Any, Any]", theirs))
         self.failures.update(part.failures)
+        self.free.add(part.free)
 
 
 def _part(reference: str, study: str | Path | Study) -> ReportInput:
     if reference.endswith(".json"):
         results = read_results(Path(reference))
         return ReportInput(
-            taxonomy=builtin(), runs=results.runs, outcomes=list(results.outcomes), models=results.models
+            taxonomy=builtin(),
+            runs=results.runs,
+            outcomes=list(results.outcomes),
+            models=results.models,
+            free=FreeInput(outcomes=list(results.free), preferred=list(results.preferred), cards=results.cards),
+            prompt_of=results.prompt_of,
         )
     place, mark, name = reference.rpartition("#")
     if mark:
@@ -173,8 +192,8 @@ def _part(reference: str, study: str | Path | Study) -> ReportInput:
 
 def _of_study(study: Study, name: str) -> ReportInput:
     view = _View(study, name)
-    if view.run.kind != "choice":
-        raise UsageError(f"run '{view.run.name}' holds free responses; this report is of two-choice runs")
+    if view.run.kind == "judge":
+        raise UsageError(f"run '{view.run.name}' is what a judge was asked; name the run whose responses it judged")
     by_id = {response.id: response for response in view.responses.values()}
     verdicts = {key: verdict for key, response in by_id.items() if (verdict := view._verdict(response)) is not None}  # noqa: SLF001
     settings = view.run.settings
@@ -183,6 +202,7 @@ def _of_study(study: Study, name: str) -> ReportInput:
         runs=(view.run,),
         outcomes=view.outcomes(),
         items={item.id: item for item in view.items.values() if isinstance(item, Choice)},
+        free=free_input(study, view.run.name) if view.run.kind == "response" else FreeInput(),
         responses=by_id,
         evidence={key: evidence_of(verdict) for key, verdict in verdicts.items()},
         failures=_failures(view.rows, view.failures),

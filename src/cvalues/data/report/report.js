@@ -1,6 +1,6 @@
 "use strict";
 // The language switch and the item browser. Text of models and data sets reaches the page through textContent only.
-(() => {
+const cvaluesPage = (() => {
   const PAGE = 20;
   const FAILED = 7;
   const OPEN = 8;
@@ -15,6 +15,8 @@
   const chunks = new Map();
   const haystacks = new Map();
   const opened = new Set();
+  const items = byId("items") !== null;
+  const listeners = [];
   let language = root.dataset.lang;
   let found = index.pairs.map((_, number) => number);
   let page = 0;
@@ -375,7 +377,7 @@
 
   function follow() {
     const hash = location.hash.slice(1);
-    if (!hash.includes("=")) return false;
+    if (!items || !hash.includes("=") || hash.startsWith("free") || hash.startsWith("r-")) return false;
     const wanted = new URLSearchParams(hash);
     if (wanted.has("item")) {
       goto(wanted.get("item"));
@@ -394,19 +396,23 @@
     for (const block of document.querySelectorAll("[data-block]")) block.hidden = block.dataset.block !== chosen;
     for (const button of document.querySelectorAll("[data-speak]"))
       button.setAttribute("aria-pressed", String(button.dataset.speak === chosen));
-    document.title = phrases["page.title"][chosen] + " · CValues";
-    byId("warning").textContent = say("js.warning");
-    byId("items-title").textContent = say("section.items");
-    byId("item-form").setAttribute("aria-label", say("js.filters"));
-    form();
-    if (redraw) render();
+    document.title = phrases["title"][chosen] + " · CValues";
+    if (items) {
+      byId("warning").textContent = say("js.warning");
+      byId("items-title").textContent = say("section.items");
+      byId("item-form").setAttribute("aria-label", say("js.filters"));
+      form();
+      if (redraw) render();
+    }
+    if (redraw) for (const heard of listeners) heard();
   }
 
   for (const button of document.querySelectorAll("[data-speak]"))
     button.addEventListener("click", () => speak(button.dataset.speak, true));
-  byId("item-form").addEventListener("submit", (event) => event.preventDefault());
+  if (items) byId("item-form").addEventListener("submit", (event) => event.preventDefault());
   window.addEventListener("hashchange", follow);
   speak(language, false);
-  if (!follow()) render();
+  if (!follow() && items) render();
   root.dataset.ready = "yes";
+  return { byId, read, make, put, prose, whole, size, say, count, language: () => language, onSpeak: (heard) => listeners.push(heard) };
 })();
