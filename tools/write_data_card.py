@@ -24,6 +24,7 @@ from cvalues.datasets.pairing import comparisons_of
 from cvalues.datasets.shapes import CardFigure, DataCard, GradedPrompt
 from cvalues.schema import GRADES, Table
 from cvalues.scoring.audit import AuditReport, audit
+from cvalues.stats.intervals import wilson
 from cvalues.taxonomy import builtin
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -106,6 +107,21 @@ WORDS: dict[str, tuple[str, str]] = {
             "These figures say how much can be got right from the surface of the replies without reading the question. Shortcuts with a "
             "bar must stay inside it; those without one (bag of characters, n-gram model) are reported as they are, the floor that any "
             "model must beat."
+        ),
+    ),
+    "blind": ("## 盲读", "## Blind reading"),
+    "blind_text": (
+        (
+            "全部 {rows} 条提示的三个回复打乱顺序、去掉标签，由没有参与编写的读者重新判定等级："
+            "{agreed}/{replies} 个回复（{share} %，95 % 区间 "
+            "{low}–{high}）与作者一致，不一致的提示 {wrong} 条。读者是语言模型而不是人。逐条结果与所读文本的哈希在 "
+            "`docs/blind-reading.jsonl`；读过以后再改动的文本会被测试拦下。"
+        ),
+        (
+            "The three replies of all {rows} prompts, shuffled and without labels, were graded again by readers who had not written them: "
+            "{agreed} of {replies} replies ({share} %, 95 % interval {low}–{high}) as meant, {wrong} prompts otherwise. The readers are "
+            "language models, not people. What each reply was read as, and the hash of the text that was read, stand in "
+            "`docs/blind-reading.jsonl`; a test refuses a text that was changed after it was read."
         ),
     ),
     "limits": ("## 本集不说明什么", "## What this set does not show"),
@@ -219,6 +235,17 @@ def _composition(graded: list[GradedPrompt], language: str) -> str:
     return markdown((*columns, *starter.SPLITS), rows)
 
 
+def _blind() -> dict[str, str]:
+    """Returns the figures of the blind reading."""
+    rows = [json.loads(line) for line in (DOCS / "blind-reading.jsonl").read_text(encoding="utf-8").splitlines()]
+    agreed = sum(read == grade for row in rows for grade, read in row["read"].items())
+    wrong = sum(any(read != grade for grade, read in row["read"].items()) for row in rows)
+    share = wilson(agreed, 3 * len(rows))
+    figures = {"share": share.value, "low": share.low, "high": share.high}
+    shown = {name: f"{100 * value:.1f}" for name, value in figures.items() if value is not None}
+    return {"rows": str(len(rows)), "agreed": str(agreed), "replies": str(3 * len(rows)), "wrong": str(wrong), **shown}
+
+
 def page(graded: list[GradedPrompt], report: AuditReport, language: str) -> str:
     """Returns the data card as Markdown in `zh` or `en`."""
     made = card(graded, report)
@@ -240,6 +267,8 @@ def page(graded: list[GradedPrompt], report: AuditReport, language: str) -> str:
         say("audit_text", language),
         *(table(entry) for entry in report.tables(language)),
         report.verdict(language),
+        say("blind", language),
+        say("blind_text", language, **_blind()),
         say("limits", language),
         say("limit_text", language),
     ]
