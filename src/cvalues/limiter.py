@@ -24,9 +24,9 @@ class Limiter:
     """
 
     def __init__(self, limits: Limits) -> None:
-        """Starts at `START` calls in flight or the endpoint's maximum, whichever is smaller."""
+        """Starts at the endpoint's `start` (else `START`) calls in flight or its maximum, whichever is smaller."""
         self.maximum = max(1, limits.max_concurrency)
-        self.limit = float(min(START, self.maximum))
+        self.limit = float(min(limits.start or START, self.maximum))
         self.in_flight = 0
         self._interval = 60.0 / limits.rpm if limits.rpm else 0.0
         self._next_start = 0.0

@@ -180,7 +180,7 @@ def test_names_and_mistakes_of_reward_models(tmp_path: Path) -> None:
     assert resolve("reward:models/rm.npz", {}).name == "rm"
     assert resolve("reward:rm@http://h:1/score", {}).name == "rm"
     assert resolve("reward:http://h:1/score", {}).name == "http://h:1/score"
-    with pytest.raises(UsageError, match="is a folder"):
+    with pytest.raises(UsageError, match=r"holds no config\.json"):
         build(resolve(f"reward:{tmp_path}", {}))
     with pytest.raises(DataError, match="no such file"):
         build(resolve(f"reward:{tmp_path}/none.npz", {}))

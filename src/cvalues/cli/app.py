@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
+from cvalues.cli.gate import gate
+from cvalues.cli.harden import harden
 from cvalues.cli.pairs import pairs
+from cvalues.cli.people import people
+from cvalues.cli.people_serve import serve
 from cvalues.cli.show import Output
 
 app = typer.Typer(
@@ -27,6 +31,10 @@ study = typer.Typer(
 )
 app.add_typer(data, name="data")
 app.add_typer(pairs, name="pairs")
+app.add_typer(people, name="people")
+app.add_typer(harden, name="harden")
+app.command()(gate)
+people.command()(serve)
 app.add_typer(models, name="models")
 app.add_typer(study, name="study")
 
@@ -136,9 +144,20 @@ def run(
     ] = None,
     engine: Annotated[
         str,
-        typer.Option("--engine", help="batch: offline batch files that you submit; batch-submit: submitted by us."),
+        typer.Option(
+            "--engine",
+            help="batch: offline batch files that you submit; batch-submit: submitted by us; ray: a Ray cluster.",
+        ),
     ] = "",
     batch_dir: Annotated[Path | None, typer.Option("--batch-dir", help="Folder of the batch files.")] = None,
+    ray_address: Annotated[
+        str, typer.Option("--ray-address", help="Ray cluster: auto, or HOST:6379. Default: one on this machine.")
+    ] = "",
+    ray_workers: Annotated[int, typer.Option("--ray-workers", min=1, help="Worker processes of --engine ray.")] = 4,
+    ray_gpus: Annotated[float, typer.Option("--ray-gpus", min=0, help="GPUs of each worker, for local weights.")] = 0.0,
+    shard_dir: Annotated[
+        Path, typer.Option("--shard-dir", help="Folder where --engine ray keeps what is not yet in the study.")
+    ] = Path("shards"),
     study: StudyOption = "study.db",
     models_file: ModelsOption = "",
     taxonomy: TaxonomyOption = "",
@@ -157,7 +176,7 @@ def run(
         filters=filters or [], limit=limit, max_concurrency=max_concurrency, rpm=rpm, attempts=attempts, timeout=timeout,
         models_file=models_file, taxonomy=taxonomy, config=config, trial=trial, dry_run=dry_run, max_calls=max_calls,
         max_cost=max_cost, prices=prices, reader=reader, judges=judges or [], rubrics=rubrics or [],
-        engine=engine, batch_dir=batch_dir,
+        engine=engine, batch_dir=batch_dir, ray_address=ray_address, ray_workers=ray_workers, ray_gpus=ray_gpus, shard_dir=shard_dir,
     )  # fmt: skip
     raise typer.Exit(measure(given, study, Output(as_json=as_json, language=lang)))
 
@@ -318,6 +337,9 @@ def report(
         list[str] | None, typer.Argument(help="Runs by name, latest, FILE.db#NAME, or results.json. Default: latest.")
     ] = None,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder of the report.")] = Path("report"),
+    rater: Annotated[
+        str, typer.Option("--rater", help="Whose verdicts the numbers rest on. Default: people, panel, judge, rule.")
+    ] = "",
     study: StudyOption = "study.db",
     taxonomy: TaxonomyOption = "",
     as_json: JsonOption = False,
@@ -329,7 +351,7 @@ def report(
     """
     from cvalues.cli.run import make_report
 
-    make_report(runs or ["latest"], out, study, taxonomy, Output(as_json=as_json, language=lang))
+    make_report(runs or ["latest"], out, study, taxonomy, Output(as_json=as_json, language=lang), rater)
 
 
 @app.command()

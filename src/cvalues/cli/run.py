@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,10 @@ class Given:
     rubrics: list[str] = field(default_factory=list)
     engine: str = ""
     batch_dir: Path | None = None
+    ray_address: str = ""
+    ray_workers: int = 4
+    ray_gpus: float = 0.0
+    shard_dir: Path = Path("shards")
 
 
 def options(given: Given) -> RunOptions:
@@ -132,7 +136,7 @@ def measure(given: Given, where: str, output: Output) -> int:
     apply_prices(plan.endpoints, load_prices(given.prices))
     if given.dry_run:
         return _dry(plan, where, output)
-    if given.engine:
+    if given.engine and given.engine != "ray":
         code, complete = _batch_step(given, plan, where, output)
         if not complete:
             return code
@@ -142,7 +146,10 @@ def measure(given: Given, where: str, output: Output) -> int:
                 output.talk(_text(trial(plan, study, given.trial, watch), output))
         with progress(output) as watch:
             bounds = Bounds(max_calls=given.max_calls, max_cost=given.max_cost)
-            finished = execute(plan, study, bounds=bounds, watch=watch)
+            if given.engine == "ray":
+                finished = _on_ray(given, plan, study, watch)
+            else:
+                finished = execute(plan, study, bounds=bounds, watch=watch)
         failed = 0
         if given.reader:
             _, judged = read_with(study, finished.run.name, given.reader, model_entries(chosen))
@@ -159,6 +166,17 @@ def _batch_step(given: Given, plan: Plan, where: str, output: Output) -> tuple[i
     folder = check_engine(given.engine, given.batch_dir, trial=given.trial, max_cost=given.max_cost)
     submit = given.engine == "batch-submit"
     return run_batch(plan, where, output, folder=folder, submit=submit, most=given.max_calls)
+
+
+def _on_ray(given: Given, plan: Plan, study: Study, watch: Callable[[Progress], None]) -> Finished:
+    """Asks with the workers of a Ray cluster instead of this process."""
+    from cvalues.distributed import Cluster
+    from cvalues.workflows.distribute import execute_distributed
+
+    if given.max_cost is not None:
+        raise UsageError("--max-cost does not go with --engine ray; bound it with --max-calls or --limit")
+    cluster = Cluster(address=given.ray_address, workers=given.ray_workers, gpus=given.ray_gpus)
+    return execute_distributed(plan, study, cluster, given.shard_dir, most=given.max_calls, watch=watch)
 
 
 def _judged(finished: Finished, study: Study, chosen: RunOptions, given: Given, output: Output) -> int:

@@ -39,6 +39,8 @@ class Limits(Record, frozen=True, kw_only=True):
 
     max_concurrency: int = 256
     """Most calls in flight; the runner adapts below it."""
+    start: int | None = None
+    """Calls in flight at the beginning; None lets the runner feel its way. An endpoint that makes batches wants them all at once."""
     rpm: float | None = None
     """Most calls started per minute; None is no limit."""
     attempts: int = 5

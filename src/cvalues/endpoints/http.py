@@ -35,6 +35,7 @@ class HttpEndpoint:
         timeout: float = 120.0,
         limits: Limits | None = None,
         price: Price | None = None,
+        path: str = "/chat/completions",
     ) -> None:
         """Describes the server.
 
@@ -47,12 +48,14 @@ class HttpEndpoint:
             timeout: seconds for one call.
             limits: how hard it may be driven.
             price: price per million tokens.
+            path: what follows the address in a call.
         """
         if not base_url.startswith(("http://", "https://")):
             raise ConfigError(f"model '{name}': the address must begin with http:// or https://, not '{base_url}'")
         self.name = name
         self.revision = ""
-        self.url = base_url.rstrip("/") + "/chat/completions"
+        self.path = path
+        self.url = base_url.rstrip("/") + path
         self.model = model or name
         self.api_key_env = api_key_env
         self.headers = headers or {}
@@ -64,10 +67,21 @@ class HttpEndpoint:
         self._address = URL(self.url)
         self._proxy: str | None = None
 
-    def _open(self) -> aiohttp.ClientSession:
+    def session(
+        self, *, content: str | None = "application/json", seconds: float | None = None
+    ) -> aiohttp.ClientSession:
+        """Returns a new session with the key and headers of this server.
+
+        Args:
+            content: the Content-Type of all calls; None leaves it to each.
+            seconds: for one call; the endpoint's timeout when None.
+
+        Raises:
+            CallError: `unauthorised` when the variable of the key is not set.
+        """
         # aiohttp's own trust_env asks the environment again for every call, in a thread; once is enough.
         self._proxy = environment_proxy(self._address)
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        headers = {"Accept": "application/json", **({"Content-Type": content} if content else {})}
         for key, value in self.headers.items():
             headers[key] = os.environ.get(value[1:], "") if value.startswith("$") else value
         if self.api_key_env:
@@ -84,15 +98,23 @@ class HttpEndpoint:
             connector=aiohttp.TCPConnector(
                 limit=0, ttl_dns_cache=300, ssl=_ssl_context() if self._address.scheme == "https" else True
             ),
-            timeout=aiohttp.ClientTimeout(total=self.timeout, sock_connect=30.0),
+            timeout=aiohttp.ClientTimeout(total=seconds or self.timeout, sock_connect=30.0),
         )
+
+    def body(self, request: Request) -> bytes:
+        """Returns the JSON body of a call."""
+        return wire.request_body(request, self.model)
+
+    def parse(self, body: bytes, request: Request) -> Answer:
+        """Returns the answer in a 200 body; raises CallError when there is none."""
+        return wire.parse_answer(body, request)
 
     async def ask(self, request: Request) -> Answer:
         """Returns the server's answer; raises CallError with a named kind when there is none."""
         if self._session is None:
-            self._session = self._open()
+            self._session = self.session()
         try:
-            data = wire.request_body(request, self.model)
+            data = self.body(request)
             async with self._session.post(self._address, data=data, proxy=self._proxy) as reply:
                 body = await _read(reply)
                 status, wait = reply.status, reply.headers.get("Retry-After")
@@ -104,8 +126,24 @@ class HttpEndpoint:
             detail = self._hide(f"{type(error).__name__}: {error}")
             raise CallError("connection", detail, transient=True) from error
         if status == 200:
-            return wire.parse_answer(body, request)
+            return self.parse(body, request)
         return wire.error_answer(status, body, wait, self._secret)
+
+    async def raw(self, session: aiohttp.ClientSession, method: str, url: str, **more: Any) -> bytes:
+        """Returns the body of another call to the same server, of any size; raises CallError with a named kind."""
+        try:
+            async with session.request(method, url, proxy=self._proxy, **more) as reply:
+                body = await reply.read()
+                status, wait = reply.status, reply.headers.get("Retry-After")
+        except TimeoutError as error:
+            raise CallError("timeout", f"no reply within {session.timeout.total:g} s", transient=True) from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            detail = self._hide(f"{type(error).__name__}: {error}")
+            raise CallError("connection", detail, transient=True) from error
+        if status >= 300:
+            wire.error_answer(status, body, wait, self._secret)
+            raise CallError("rejected", f"HTTP {status}: the provider's filter", transient=False, status=status)
+        return body
 
     def _hide(self, text: str) -> str:
         return text.replace(self._secret, "***") if self._secret else text

@@ -1,25 +1,30 @@
 """Model names on the command line and in `models.toml` → endpoints.
 
 `KIND:REST`, where the kind ends at the first `:` and the address begins at the first `@http`: `openai:NAME@BASE_URL`, a vendor of
-`data/presets/vendors.toml` (`deepseek:deepseek-chat`), `recorded:FILE`, `baseline:NAME`, `reward:FILE`, `reward:NAME@URL`; or a name
-of `models.toml`.
+`data/presets/vendors.toml` (`deepseek:deepseek-chat`), `completion:NAME@URL`, `hf:FOLDER`, `recorded:FILE`, `baseline:NAME`,
+`reward:FILE`, `reward:FOLDER`, `reward:NAME@URL`, `inspect:PROVIDER/MODEL`; or a name of `models.toml`.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib.util
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from cvalues.endpoints.base import Endpoint, Limits, Price
 from cvalues.endpoints.baselines import baseline
+from cvalues.endpoints.completion import CompletionEndpoint
 from cvalues.endpoints.http import HttpEndpoint
+from cvalues.endpoints.inspect_model import InspectEndpoint
 from cvalues.endpoints.recorded import RecordedEndpoint
 from cvalues.endpoints.reward import EmbeddedRewardEndpoint, HttpRewardEndpoint
-from cvalues.errors import ConfigError, UsageError, unknown_name
+from cvalues.endpoints.sequence import SequenceRewardEndpoint
+from cvalues.endpoints.transformers_local import LocalWeights
+from cvalues.errors import ConfigError, MissingExtra, UsageError, unknown_name
 from cvalues.records import open_bytes
 from cvalues.schema import Record, Sampling
 
@@ -35,11 +40,15 @@ class ModelEntry(Record, frozen=True, kw_only=True):
     """One `[name]` of models.toml."""
 
     endpoint: str
-    """`openai:NAME@URL`, `VENDOR:NAME`, `recorded:FILE`, `baseline:NAME`, `reward:FILE` or `reward:NAME@URL`."""
+    """`openai:NAME@URL`, `VENDOR:NAME`, `completion:NAME@URL`, `hf:FOLDER`, `recorded:FILE`, `baseline:NAME`, `reward:…`."""
+    preset: str = ""
+    """Prompt format and decoding defaults by name (`cvalues models list`), for `hf:` and `completion:`."""
+    guided: Literal["", "structured_outputs", "guided_choice", "regex", "json_schema"] = ""
+    """How the server is told to answer with one of a choice's labels: vLLM, vLLM before 0.12, SGLang, or any with JSON schemas."""
     api_key_env: str | None = None
     headers: dict[str, str] = {}
     params: dict[str, Any] = {}
-    """Vendor fields that are sent as they are, for example `enable_thinking`."""
+    """Vendor fields that are sent as they are, for example `enable_thinking`; for `hf:` its settings (docs/local-weights.md)."""
     sampling: Sampling = Sampling()
     system: str = ""
     max_concurrency: int = 256
@@ -63,7 +72,7 @@ def vendors() -> dict[str, Vendor]:
     return msgspec.toml.decode(body, type=dict[str, Vendor])
 
 
-KINDS = ("openai", "recorded", "baseline", "reward")
+KINDS = ("openai", "completion", "hf", "recorded", "baseline", "reward", "inspect")
 
 
 def load_models(path: Path | None) -> dict[str, ModelEntry]:
@@ -107,6 +116,8 @@ def resolve(spec: str, entries: dict[str, ModelEntry], defaults: ModelEntry | No
     name = rest.partition("@http")[0] if kind not in {"recorded", "baseline"} else spec
     if kind == "reward":
         name = reward_place(rest)[0]
+    if kind == "hf":
+        name = Path(rest).name
     return Model(name=Path(rest).stem if kind == "recorded" else name, entry=entry)
 
 
@@ -123,9 +134,12 @@ def reward_place(rest: str) -> tuple[str, str, str]:
 def _example(kind: str) -> str:
     return {
         "openai": "openai:qwen2.5-7b-instruct@http://localhost:8000/v1",
+        "completion": "completion:moss@http://localhost:8000/v1",
+        "hf": "hf:models/Qwen2.5-7B-Instruct",
         "recorded": "recorded:responses.jsonl",
         "baseline": "baseline:ngram",
         "reward": "reward:model.npz",
+        "inspect": "inspect:anthropic/claude-sonnet-4-0",
     }.get(kind, f"{kind}:MODEL")
 
 
@@ -138,24 +152,35 @@ def build(model: Model) -> Endpoint:
     entry = model.entry
     kind, _, rest = entry.endpoint.partition(":")
     limits = Limits(max_concurrency=entry.max_concurrency, rpm=entry.rpm, attempts=entry.attempts)
-    if kind == "baseline":
-        endpoint = baseline(rest)
-        endpoint.name = model.name
-        return endpoint
-    if kind == "recorded":
-        return RecordedEndpoint(model.name, Path(rest))
-    if kind == "reward":
-        return _reward(model, rest, limits)
+    if entry.preset and kind not in {"hf", "completion"}:
+        raise UsageError(
+            f"model '{model.name}': a preset is for hf: and completion:, since a chat server formats the prompt by itself"
+        )
+    own = _own(model, kind, rest, limits)
+    if own is not None:
+        return own
     served, at, address = rest.partition("@http")
     vendor = vendors().get(kind)
-    if vendor is None and kind != "openai":
+    if vendor is None and kind not in {"openai", "completion"}:
         raise unknown_name("kind of model", kind, [*KINDS, *vendors()])
     if vendor is None and not at:
-        raise UsageError(f"'{entry.endpoint}' has no address; write for example {_example('openai')}")
+        raise UsageError(f"'{entry.endpoint}' has no address; write for example {_example(kind)}")
     base_url = f"http{address}" if at or vendor is None else vendor.base_url
     # A preset's key is for the preset's address; a server that is named by address gets a key only when models.toml says which.
     preset_key = vendor.api_key_env if vendor is not None and not at else ""
     key = preset_key if entry.api_key_env is None else entry.api_key_env
+    if kind == "completion":
+        return CompletionEndpoint(
+            model.name,
+            base_url,
+            preset_name=entry.preset or "plain",
+            model=served,
+            api_key_env=key,
+            headers=entry.headers,
+            timeout=entry.timeout,
+            limits=limits,
+            price=entry.price,
+        )
     return HttpEndpoint(
         model.name,
         base_url,
@@ -168,8 +193,42 @@ def build(model: Model) -> Endpoint:
     )
 
 
+def _own(model: Model, kind: str, rest: str, limits: Limits) -> Endpoint | None:
+    """Returns the endpoint of a kind that is no chat or completion server; None for those."""
+    found: Endpoint | None = None
+    if kind == "hf":
+        found = _local(model, rest)
+    elif kind == "baseline":
+        found = baseline(rest)
+        found.name = model.name
+    elif kind == "recorded":
+        found = RecordedEndpoint(model.name, Path(rest))
+    elif kind == "reward":
+        found = _reward(model, rest, limits)
+    elif kind == "inspect":
+        if importlib.util.find_spec("inspect_ai") is None:
+            raise MissingExtra("inspect-ai", "inspect")
+        found = InspectEndpoint(model.name, rest)
+    return found
+
+
+def _need_torch() -> None:
+    for package in ("torch", "transformers"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra(package, "hf")
+
+
+def _local(model: Model, rest: str) -> Endpoint:
+    _need_torch()
+    return LocalWeights(model.name, Path(rest), params=model.entry.params, preset_name=model.entry.preset)
+
+
 def _reward(model: Model, rest: str, limits: Limits) -> Endpoint:
     name, path, address = reward_place(rest)
+    if path and Path(path).is_dir():
+        classifier = SequenceRewardEndpoint(model.name, Path(path))
+        _need_torch()
+        return classifier
     if path:
         return EmbeddedRewardEndpoint(model.name, Path(path))
     entry = model.entry

@@ -26,7 +26,7 @@ from yarl import URL
 from cvalues.endpoints.base import Answer, Limits, LocalEndpoint, Price
 from cvalues.endpoints.http import MAX_BYTES, environment_proxy
 from cvalues.endpoints.wire import seconds_of
-from cvalues.errors import CallError, ConfigError, UsageError
+from cvalues.errors import CallError, ConfigError
 from cvalues.pairs.embedded import EmbeddedReward
 from cvalues.schema import Mode, Option, Request
 
@@ -60,10 +60,6 @@ class EmbeddedRewardEndpoint(LocalEndpoint):
 
     def __init__(self, name: str, path: Path) -> None:
         """Loads the model; raises DataError when the file is none."""
-        if path.is_dir():
-            raise UsageError(
-                f"'{path}' is a folder; give the .npz file of  cvalues pairs train, or serve the weights and give their address"
-            )
         self.model = EmbeddedReward.load(path)
         super().__init__(name, self.model.revision)
 

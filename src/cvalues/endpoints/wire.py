@@ -37,6 +37,13 @@ BLOCK_CODES = frozenset(
 """Error codes and finish reasons by which providers say that their filter blocked the text."""
 
 _BLOCK_WORDS = ("content exists risk", "inappropriate content", "敏感", "不安全或敏感", "content management policy")
+_CONTEXT_CODES = frozenset({"context_length_exceeded", "string_above_max_length"})
+_CONTEXT_WORDS = (
+    "maximum context length",
+    "context length is only",
+    "longer than the model's context",
+    "input is too long",
+)
 _QUOTA_CODES = frozenset({"insufficient_quota", "billing_hard_limit_reached", "arrearage", "quota_exceeded"})
 _FINISH: dict[str, Finish] = {
     "length": "length",
@@ -186,7 +193,9 @@ def _log_sum(values: list[float]) -> float:
 
 
 def error_answer(status: int, body: bytes, retry_after: str | None, secret: str) -> Answer:
-    """Returns the `filter` answer when an error says that the provider blocked the text; raises CallError otherwise.
+    """Returns an answer without text for what the provider's filter blocked (`filter`) or what its context cannot hold (`length`).
+
+    Anything else raises CallError.
 
     Args:
         status: HTTP status, not 200.
@@ -211,6 +220,8 @@ def _error_answer(parsed: Any, status: int, *, wait: float | None = None, secret
         message = message.replace(secret, "***")
     if status < 500 and ({code, kind} & BLOCK_CODES or any(word in message.lower() for word in _BLOCK_WORDS)):
         return Answer(text="", finish="filter")
+    if status in {400, 413, 422} and _beyond_context(code, kind, message):
+        return Answer(text="", finish="length")
     detail = f"HTTP {status}: {_shorten(clean(message))}"
     if status == 429 and code not in _QUOTA_CODES and kind not in _QUOTA_CODES:
         raise CallError("rate_limited", detail, transient=True, status=status, retry_after=wait)
@@ -220,6 +231,11 @@ def _error_answer(parsed: Any, status: int, *, wait: float | None = None, secret
         raise CallError("bad_reply", detail, transient=True, status=status)
     name = {401: "unauthorised", 403: "unauthorised", 404: "not_found"}.get(status, "rejected")
     raise CallError(name, detail, transient=False, status=status)
+
+
+def _beyond_context(code: str, kind: str, message: str) -> bool:
+    """Whether a server refuses a prompt as longer than its context: the item is `truncated`, and asking again would not help."""
+    return bool({code, kind} & _CONTEXT_CODES) or any(words in message.lower() for words in _CONTEXT_WORDS)
 
 
 def seconds_of(header: str | None) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cvalues.judging.card import JudgeCard
 from cvalues.report.words import Language
-from cvalues.schema import Choice, Prompt, Record, Response, Run, Verdict
+from cvalues.schema import Choice, Prompt, Record, Response, Run, Table, Verdict
 from cvalues.scoring import ItemOutcome
 from cvalues.scoring.free import FreeOutcome
 from cvalues.scoring.preference import Preferred
@@ -70,6 +70,8 @@ class ReportInput(Record, frozen=True, kw_only=True):
     language: Language = "zh"
     """The language that the page opens in."""
     free: FreeInput = FreeInput()
+    pairs: dict[Language, tuple[Table, ...]] = {}
+    """Tables on comparison pairs and reward models, by language; empty where none were built."""
     prompt_of: dict[str, str] = {}
     """Id of the prompt by id of the choice, where the items are not at hand."""
 

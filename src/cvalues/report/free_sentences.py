@@ -77,6 +77,9 @@ def limits(facts: Facts, w: Words) -> list[tuple[str, str]]:
     )
     human = w("free_limits.human", n=w.count(people)) if people else w("free_limits.no_human")
     found.append((w("free_limits.human_head"), human))
+    raters = {verdict.rater for verdicts in facts.data.free.verdicts.values() for verdict in verdicts}
+    if any(rater.startswith("person:simulated") for rater in raters):
+        found.append((w("free_limits.simulated_head"), w("free_limits.simulated")))
     built_in = [rater_name(name, w) for name in free.embedded if name in free.raters.values()]
     if built_in:
         found.append((w("free_limits.floor_head"), w("does.floor", raters=w.join(built_in))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from cvalues.report import doing, free_sentences, knowing, sentences
+from cvalues.report import doing, free_sentences, further, knowing, sentences
 from cvalues.report.draw import Draw
 from cvalues.report.facts import Facts, Row
 from cvalues.report.parts import Part
@@ -133,12 +133,13 @@ def _name(row: Row, w: Words) -> str:
 
 
 def free_parts(facts: Facts, w: Words) -> list[Part]:
-    """Returns the parts on free responses that this measurement has, in their order; empty where none were asked."""
+    """Returns the parts on free responses and on pairs that this measurement has, in their order; empty where it has neither."""
+    after = further.pairs(facts.data, w)
     if not facts.free:
-        return []
+        return [after] if after is not None else []
     made = (
         doing.scores(facts, w), doing.categories(facts, w), doing.plane(facts, w), knowing.telling(facts, w),
-        knowing.sources(facts, w), knowing.agreement(facts, w), knowing.order(facts, w), knowing.duels(facts, w),
+        knowing.sources(facts, w), knowing.agreement(facts, w), knowing.order(facts, w), knowing.duels(facts, w), after,
     )  # fmt: skip
     return [part for part in made if part is not None]
 

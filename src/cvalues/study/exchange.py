@@ -23,7 +23,14 @@ from cvalues.study.migrations import HEAD, KNOWN
 from cvalues.study.store import Study, open_study
 
 _BATCH = 2000
-_TABLES = (*tables.FACTS, tables.run)
+_PEOPLE = (
+    tables.person, tables.campaign, tables.membership, tables.task, tables.task_reply, tables.slot, tables.exposure, tables.submission,
+    tables.adjudication, tables.ledger,
+)  # fmt: skip
+"""What people did, in the order in which one refers to the other. Invitations, sessions, roles and drafts stay where they are."""
+_TABLES = (*[table for table in tables.FACTS if table not in _PEOPLE], tables.run, *_PEOPLE)
+_LEFT_OUT = {("attempt", "id"), ("person", "handle"), ("person", "name"), ("person", "password")}
+"""Attempts are numbered by the database, so that two exports can be merged; who people are is known only here."""
 
 
 class FileEntry(Record, frozen=True, kw_only=True):
@@ -71,10 +78,14 @@ def export_study(study: Study, folder: Path, form: str = "jsonl") -> Manifest:
 
 
 def _rows(connection: sa.Connection, table: sa.Table) -> Iterator[dict[str, Any]]:
-    # Attempts are numbered by the database; their numbers are not part of an export, or two exports could not be merged.
-    query = sa.select(*[column for column in table.c if not (table is tables.attempt and column.name == "id")])
+    query = sa.select(*_columns(table))
     for row in connection.execution_options(yield_per=_BATCH).execute(query):
-        yield dict(row._mapping)  # noqa: SLF001 -- SQLAlchemy's documented name
+        found = dict(row._mapping)  # noqa: SLF001 -- SQLAlchemy's documented name
+        yield {**found, "name": ""} if table is tables.person else found
+
+
+def _columns(table: sa.Table) -> list[sa.Column[Any]]:
+    return [column for column in table.c if (table.name, column.name) not in _LEFT_OUT]
 
 
 def _write_jsonl(path: Path, rows: Iterator[dict[str, Any]]) -> int:
@@ -100,7 +111,7 @@ def _write_parquet(path: Path, table: sa.Table, rows: Iterator[dict[str, Any]]) 
     except ModuleNotFoundError as error:
         raise MissingExtra("pyarrow", "parquet") from error
     kinds = {sa.Integer: pa.int64(), sa.Float: pa.float64(), sa.LargeBinary: pa.binary()}
-    columns = [column for column in table.c if not (table is tables.attempt and column.name == "id")]
+    columns = [*_columns(table), *([table.c["name"]] if table is tables.person else [])]
     schema = pa.schema([(column.name, kinds.get(type(column.type), pa.string())) for column in columns])
     count = 0
 
@@ -136,6 +147,12 @@ def import_study(study: Study, source: Path) -> int:
     if source.is_dir():
         return _import_folder(study, source)
     with open_study(source, create=False) as other, other.reading() as connection:
+        _same_people(
+            study,
+            _rows(connection, tables.person),
+            _rows(connection, tables.campaign),
+            _rows(connection, tables.submission),
+        )
         return sum(_merge(study, table, _rows(connection, table)) for table in _TABLES)
 
 
@@ -154,13 +171,14 @@ def _import_folder(study: Study, folder: Path) -> int:
             raise DataError(
                 f"{folder / entry.name}: is not the file that was exported: {found}, the manifest says {entry.hash}"
             )
-    total = 0
-    for table in _TABLES:
+    reader = _read_parquet if manifest.format == "parquet" else _read_jsonl
+
+    def rows(table: sa.Table) -> Iterator[dict[str, Any]]:
         listed = manifest.files.get(table.name)
-        if listed is not None:
-            reader = _read_parquet if manifest.format == "parquet" else _read_jsonl
-            total += _merge(study, table, reader(folder / listed.name))
-    return total
+        return reader(folder / listed.name) if listed is not None else iter(())
+
+    _same_people(study, rows(tables.person), rows(tables.campaign), rows(tables.submission))
+    return sum(_merge(study, table, rows(table)) for table in _TABLES)
 
 
 def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
@@ -181,6 +199,39 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
         raise MissingExtra("pyarrow", "parquet") from error
     for batch in parquet.ParquetFile(path).iter_batches(_BATCH):
         yield from batch.to_pylist()
+
+
+def _same_people(
+    study: Study,
+    people: Iterator[dict[str, Any]],
+    campaigns: Iterator[dict[str, Any]],
+    submissions: Iterator[dict[str, Any]],
+) -> None:
+    """Refuses, before anything is merged, what would make one person of two, or two states of work of one campaign."""
+    p, c, u = tables.person.c, tables.campaign.c, tables.submission.c
+    with study.reading() as connection:
+        marks = {row.id: row.mark for row in connection.execute(sa.select(p.id, p.mark))}
+        created = {row.name: row.created for row in connection.execute(sa.select(c.name, c.created))}
+        for row in people:
+            if marks.get(row["id"], row["mark"]) != row["mark"]:
+                raise StudyError(
+                    f"pseudonym '{row['id']}' is another person here than in the import; start one of the two studies with "
+                    "another prefix (cvalues people init --prefix b)"
+                )
+        for row in campaigns:
+            if created.get(row["name"], row["created"]) != row["created"]:
+                raise StudyError(
+                    f"campaign '{row['name']}' of the import is another one than the campaign of that name here"
+                )
+        for batch in _batches(row for row in submissions if row["campaign"] in created):
+            ids = [row["id"] for row in batch]
+            known = set(connection.execute(sa.select(u.id).where(study.among(u.id, ids))).scalars())
+            for row in batch:
+                if row["id"] not in known:
+                    raise StudyError(
+                        f"campaign '{row['campaign']}' went on in the import after it was copied from here (or to here); "
+                        "import it into a new study instead"
+                    )
 
 
 def _merge(study: Study, table: sa.Table, rows: Iterator[dict[str, Any]]) -> int:

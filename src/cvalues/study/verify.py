@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
-from cvalues.records import content_hash
+from cvalues.records import canonical, content_hash
 from cvalues.schema import Audit, Choice, Prompt, Record, Request, Response, Run, Verdict, response_id
-from cvalues.study import tables
+from cvalues.study import ledger, tables
 from cvalues.study.store import Study
 
 _MOST = 100
@@ -37,7 +37,8 @@ def verify(study: Study) -> Verification:
     """Returns what does not hold in a study; records 0 and no fault for an empty one.
 
     Checked are: the database's own integrity (SQLite), that every id is the hash of its record, that every ask has its item and
-    request, every response its request, every verdict its response, and that a run that is `done` has all its responses.
+    request, every response its request, every verdict its response, and that a run that is `done` has all its responses. Of people's
+    work: that every answer and decision says what its columns say, and that no line of the ledger was changed or taken out.
     """
     faults: list[Fault] = []
     with study.reading() as connection:
@@ -48,6 +49,7 @@ def verify(study: Study) -> Verification:
         records = _hashes(connection, faults)
         _references(connection, faults)
         _runs(connection, faults)
+        records += _people(connection, faults)
     return Verification(records=records, faults=tuple(faults))
 
 
@@ -104,6 +106,30 @@ def _references(connection: sa.Connection, faults: list[Fault]) -> None:
             Fault(table=table, id=str(row[0]), problem=f"refers to a {what} that is not here: {row[1]}")
             for row in connection.execute(query)
         ]
+
+
+def _people(connection: sa.Connection, faults: list[Fault]) -> int:
+    count = 0
+    columns = {"submission": ("id", "campaign", "task", "person", "rev", "slot", "received"),
+               "adjudication": ("id", "campaign", "task", "person", "rev", "received")}  # fmt: skip
+    for table in (tables.submission, tables.adjudication):
+        for row in connection.execution_options(yield_per=1000).execute(sa.select(table)):
+            count += 1
+            try:
+                body = msgspec.json.decode(row.body)
+            except msgspec.DecodeError as error:
+                faults.append(Fault(table=table.name, id=row.id, problem=f"the record cannot be read: {error}"))
+                continue
+            wrong = [name for name in columns[table.name] if body.get(name) != getattr(row, name)]
+            if wrong or canonical(body).decode() != row.body:
+                what = ", ".join(wrong or ["form"])
+                faults.append(Fault(table=table.name, id=row.id, problem=f"its record and its columns differ: {what}"))
+    count += connection.execute(sa.select(sa.func.count()).select_from(tables.ledger)).scalar_one()
+    for number, found in enumerate(ledger.breaks(connection)):
+        if number < _MOST:
+            problem = f"the chain of the ledger is broken here: expected {found.expected}, found {found.found}"
+            faults.append(Fault(table="ledger", id=found.place, problem=problem))
+    return count
 
 
 def _runs(connection: sa.Connection, faults: list[Fault]) -> None:

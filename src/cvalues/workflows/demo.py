@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from cvalues.records import generator, now
 from cvalues.report import write
+from cvalues.report.words import Language
 from cvalues.schema import Table, Verdict
 from cvalues.scoring import ItemOutcome
 from cvalues.scoring.free_scores import FreeScore, free_scores
@@ -15,7 +18,7 @@ from cvalues.study import Study, open_study
 from cvalues.workflows.calibrate import calibrate, places
 from cvalues.workflows.free import free_outcomes, measured_errors
 from cvalues.workflows.judge import judge
-from cvalues.workflows.pairs import pairs_demo
+from cvalues.workflows.pairs import measured_demo
 from cvalues.workflows.plan import RunOptions, make_plan
 from cvalues.workflows.results import gather
 from cvalues.workflows.run import execute
@@ -65,11 +68,16 @@ def demo(folder: Path, *, language: str = "zh") -> Demo:
         judge(study, REPLIES, JUDGES)
         grader = _simulate(study)
         calibrate(study, [REPLIES], f"{SIMULATED}-*", grader, "safe")
-        tables = pairs_demo(folder, language)
+        evaluated = measured_demo(folder)
         # The numbers rest on the judge that read every reply, not on the people who are made up.
         data = gather([CHOICES, REPLIES], study, language=language, rater=grader)
+        both: dict[Language, tuple[Table, ...]] = {
+            "zh": tuple(evaluated.tables("zh")),
+            "en": tuple(evaluated.tables("en")),
+        }
+        data = msgspec.structs.replace(data, pairs=both)
         scores = free_scores(free_outcomes(study, REPLIES), rater=grader, errors=measured_errors())
-    return Demo(write(folder / "report", data), data.outcomes, scores, tables)
+    return Demo(write(folder / "report", data), data.outcomes, scores, evaluated.tables(language))
 
 
 def _simulate(study: Study) -> str:

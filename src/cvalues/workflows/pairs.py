@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -90,15 +90,7 @@ def train(
         DataError: the source cannot be read or the model not written.
     """
     chosen = settings or TrainSettings()
-    if chosen.split in {HELDOUT, "test", "all"} and not chosen.allow_heldout:
-        raise UsageError(
-            f"--split {chosen.split} holds pairs that are held back for testing; a model fitted on them cannot be measured on them. "
-            "Choose --split train, or force it with --allow-heldout (the study remembers it)"
-        )
-    scan = Scan(source, ScanSettings(numbering="keep"))
-    kept, seen, heldout = _drawn(scan.pairs(), chosen)
-    if not kept:
-        raise UsageError(f"'{source}' holds no pairs of split '{chosen.split}'; see  cvalues pairs audit {source}")
+    kept, seen, heldout = training_pairs(source, chosen)
     path = Path(source)
     card = RewardCard(
         strength=chosen.strength,
@@ -111,10 +103,32 @@ def train(
     model = fit(kept, card)
     model.save(out)
     if heldout:
-        with open_study(study) as opened:
-            detail = {"file": out.name, "revision": model.revision, "pairs": heldout}
-            opened.note(Audit(verb="train-heldout", object=path.name, detail=detail, time=now()))
+        remember_heldout(study, path.name, {"file": out.name, "revision": model.revision, "pairs": heldout})
     return Trained(model, out, len(kept), seen)
+
+
+def training_pairs(source: str | Path, settings: TrainSettings) -> tuple[list[Pair], int, int]:
+    """Returns (the pairs to fit on, how many the split has, how many of the fitted are held back); the same in any order of rows.
+
+    Raises:
+        UsageError: there is no pair of the split, or it is held back and that is not allowed.
+        DataError: the source cannot be read.
+    """
+    if settings.split in {HELDOUT, "test", "all"} and not settings.allow_heldout:
+        raise UsageError(
+            f"--split {settings.split} holds pairs that are held back for testing; a model fitted on them cannot be measured on them. "
+            "Choose --split train, or force it with --allow-heldout (the study remembers it)"
+        )
+    kept, seen, heldout = _drawn(Scan(source, ScanSettings(numbering="keep")).pairs(), settings)
+    if not kept:
+        raise UsageError(f"'{source}' holds no pairs of split '{settings.split}'; see  cvalues pairs audit {source}")
+    return kept, seen, heldout
+
+
+def remember_heldout(study: str | Path, source: str, detail: dict[str, Any]) -> None:
+    """Notes in the study that a model was fitted on held-back pairs of a source."""
+    with open_study(study) as opened:
+        opened.note(Audit(verb="train-heldout", object=source, detail=detail, time=now()))
 
 
 def fit(pairs: Sequence[Pair], card: RewardCard) -> EmbeddedReward:
@@ -242,8 +256,10 @@ class LocalScorer(NamedTuple):
 def local_scorer(spec: str) -> LocalScorer | None:
     """Returns what scores replies without a call: a shortcut, or the embedded model of a file; None for what must be called.
 
+    A folder of weights is called like a server: its scores are kept in the study.
+
     Raises:
-        UsageError: there is no such shortcut, or the path is a folder.
+        UsageError: there is no such shortcut.
         DataError: the file is no reward model.
     """
     kind, colon, rest = spec.partition(":")
@@ -252,7 +268,7 @@ def local_scorer(spec: str) -> LocalScorer | None:
     if kind == "baseline" and colon:
         raise UsageError(f"unknown shortcut '{rest}'; the shortcuts are {', '.join(SHORTCUTS)}")
     path = reward_place(rest)[1] if kind == "reward" and colon else spec if spec.endswith(".npz") else ""
-    return LocalScorer("", EmbeddedReward.load(Path(path))) if path else None
+    return LocalScorer("", EmbeddedReward.load(Path(path))) if path and not Path(path).is_dir() else None
 
 
 def _chunks(pairs: Iterable[Pair]) -> Iterator[list[Pair]]:
@@ -282,6 +298,11 @@ def _is_reference(source: str | Path) -> bool:
 
 
 def pairs_demo(folder: Path, language: str = "zh") -> list[Table]:
+    """Returns the tables of `measured_demo` in `zh` or `en`."""
+    return measured_demo(folder).tables(language)
+
+
+def measured_demo(folder: Path) -> Evaluated:
     """Builds pairs from the starter set, fits the embedded reward model on its train split and measures it on the held-out one.
 
     Writes `pairs/train.jsonl` and `pairs/reward.npz` to the folder; the held-back pairs are measured on and never written. The tables
@@ -296,4 +317,4 @@ def pairs_demo(folder: Path, language: str = "zh") -> list[Table]:
         place / "train.jsonl", lambda file: file.writelines(encode_row(full_row(pair)) for pair in built.pairs)
     )
     trained = train(path, place / "reward.npz", study=folder / "study.db")
-    return evaluate_models([str(trained.path)], "starter-choice/heldout").tables(language)
+    return evaluate_models([str(trained.path)], "starter-choice/heldout")

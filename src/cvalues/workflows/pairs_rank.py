@@ -101,7 +101,8 @@ def rank(spec: str, study: Study, run: str, entries: Mapping[str, ModelEntry] | 
     """Returns the free responses of a run, scored by a reward model and ranked for each prompt and model.
 
     Args:
-        spec: a file of `cvalues pairs train`, `reward:FILE`, or `reward:NAME@URL` (asked through the runner, kept in the study).
+        spec: a file of `cvalues pairs train`, `reward:FILE`, or what is asked through the runner and kept in the study:
+            `reward:FOLDER`, `reward:NAME@URL`.
         study: the study of the run.
         run: its name.
         entries: models of models.toml.
@@ -147,7 +148,8 @@ def rank(spec: str, study: Study, run: str, entries: Mapping[str, ModelEntry] | 
 def _path(spec: str) -> str:
     kind, colon, rest = spec.partition(":")
     if kind == "reward" and colon:
-        return reward_place(rest)[1]
+        path = reward_place(rest)[1]
+        return "" if Path(path).is_dir() else path  # a folder of weights is asked through the runner
     return spec if spec.endswith(".npz") else ""
 
 

@@ -1,0 +1,393 @@
+"""Who gets which task next: claims and leases.
+
+A lease only keeps a slot from being given to somebody else for a while; it is never a permission to submit. A lease that has run out
+needs no sweeper: the next claim takes the slot. An item that a person has met once, in whatever way it ended, never comes up again
+for that person, except their own that they have not answered, and what is returned to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from cvalues.people import queries
+from cvalues.people.accounts import roles_in
+from cvalues.people.blinding import mask
+from cvalues.people.campaigns import day_of, is_sensitive, load_campaign
+from cvalues.people.desk import Desk, Tx
+from cvalues.people.errors import NeverAssigned, NoSuch
+from cvalues.people.forms import Assignment, Campaign, Duty, Nothing, ShownReply, Submission
+from cvalues.people.rules import RING, due_for_gold, shown_order
+from cvalues.people.tasks import body_of, lock_task, replies_of
+from cvalues.records import derive_seed
+from cvalues.study import tables
+
+ROLES_FOR: dict[tuple[str, str], tuple[str, ...]] = {
+    ("attack", "work"): ("annotator",),
+    ("expert", "work"): ("expert",),
+    ("judge-safety", "work"): ("annotator", "expert"),
+    ("judge-responsibility", "work"): ("annotator", "expert"),
+    ("expert", "review"): ("expert", "adjudicator"),
+}
+"""Which roles may take which duty; adjudicators adjudicate everywhere."""
+_SUBMISSION = msgspec.json.Decoder(Submission)
+
+
+class _Seeker:
+    """A person who asks for work: the campaign, the person's row in it, and which categories are open to them."""
+
+    def __init__(self, campaign: Campaign, member: sa.Row[Any], categories: list[str] | None, duty: Duty) -> None:
+        self.campaign = campaign
+        self.member = member
+        self.person: str = member.person
+        self.categories = categories
+        self.duty = duty
+
+
+def claim_next(desk: Desk, person: str, campaign: str, duty: Duty = "work") -> Assignment | Nothing:
+    """Returns the next task for a person, leased to them, or why there is none.
+
+    What the person holds already comes first (a reload and a second tab so show the same task), then what was returned to them,
+    then practice and qualification, hidden gold now and then, slots whose lease ran out, and open slots.
+
+    Raises:
+        NoSuch: there is no such campaign or person.
+    """
+    return desk.write(lambda tx: _claim(tx, person, campaign, duty))
+
+
+def _claim(tx: Tx, person: str, name: str, duty: Duty) -> Assignment | Nothing:
+    campaign, state = load_campaign(tx.connection, name)
+    if state != "open":
+        return Nothing(reason=f"campaign-{state}")
+    seeker = seek(tx, campaign, person, duty)
+    if isinstance(seeker, Nothing):
+        return seeker
+    found: Assignment | Nothing | None = _held(tx, seeker)
+    if found is None and duty == "work":
+        found = _practice(tx, seeker) or _capped(campaign, seeker, tx.now) or _gold(tx, seeker)
+    if found is not None:
+        return found
+    slot = _pick(tx, seeker)
+    if slot is not None:
+        return _give(tx, seeker, slot)
+    return Nothing(reason="nothing-open" if seeker.categories is None else "nothing-open-in-scenarios")
+
+
+def join_campaign(tx: Tx, campaign: Campaign, person: str) -> sa.Row[Any]:
+    """Returns the person's row in a campaign, locked until the transaction ends; made where there is none."""
+    found = tx.first(queries.member(), campaign=campaign.name, who=person)
+    if found is not None:
+        return found
+    tx.add(
+        tables.membership,
+        [
+            {
+                "campaign": campaign.name, "person": person, "state": "active", "consent": None, "scenarios": None, "qualified": 0,
+                "attempt": 1, "claimed": 0, "submitted": 0, "skipped": 0, "gold_right": 0, "gold_total": 0, "since_gold": 0,
+                "place": derive_seed("place", campaign.seed, campaign.name, person) % RING, "day": day_of(campaign, tx.now),
+                "day_items": 0, "day_sensitive": 0, "day_seconds": 0.0,
+            }
+        ],
+    )  # fmt: skip
+    return tx.connection.execute(queries.member(), {"campaign": campaign.name, "who": person}).one()
+
+
+def seek(tx: Tx, campaign: Campaign, person: str, duty: Duty) -> _Seeker | Nothing:
+    """Returns the person as a seeker of work, or why they can get none in this campaign at all."""
+    state = tx.connection.execute(queries.person_state(), {"who": person}).scalar()
+    if state is None:
+        raise NoSuch(f"there is no person '{person}'; see  cvalues people status")
+    if state != "active":
+        return Nothing(reason=f"person-{state}")
+    roles = roles_in(tx.connection, person, campaign.name)
+    wanted = ("adjudicator",) if duty == "adjudicate" else ROLES_FOR.get((campaign.kind, duty), ())
+    held = [roles[role] for role in wanted if role in roles]
+    if not held:
+        return Nothing(reason="role", values={"roles": ", ".join(wanted) or "-"})
+    member = join_campaign(tx, campaign, person)
+    if member.state != "active":
+        return Nothing(reason="paused")
+    if campaign.consent and member.consent is None:
+        return Nothing(reason="consent")
+    scope = None if any(not categories for categories in held) else sorted({code for part in held for code in part})
+    if member.scenarios is not None:
+        chosen = msgspec.json.decode(member.scenarios, type=list[str])
+        scope = sorted(set(chosen) & set(scope) if scope is not None else set(chosen))
+        if not scope:
+            return Nothing(reason="opted-out")
+    day = day_of(campaign, tx.now)
+    if member.day == day and member.day_sensitive >= campaign.daily_sensitive and campaign.sensitive and duty == "work":
+        scope = [
+            code
+            for code in (scope if scope is not None else _categories(tx, campaign))
+            if code not in campaign.sensitive
+        ]
+    return _Seeker(campaign, member, scope, duty)
+
+
+def _categories(tx: Tx, campaign: Campaign) -> list[str]:
+    t = tables.task.c
+    return list(tx.connection.execute(sa.select(t.category).where(t.campaign == campaign.name).distinct()).scalars())
+
+
+def _capped(campaign: Campaign, seeker: _Seeker, now: float) -> Nothing | None:
+    member = seeker.member
+    if member.day != day_of(campaign, now):
+        return None
+    if member.day_items >= campaign.daily_items:
+        return Nothing(reason="cap-items", values={"items": campaign.daily_items})
+    if member.day_seconds >= 60 * campaign.daily_minutes:
+        return Nothing(reason="cap-minutes", values={"minutes": campaign.daily_minutes})
+    if seeker.categories == [] and member.day_sensitive >= campaign.daily_sensitive:
+        return Nothing(reason="cap-sensitive", values={"items": campaign.daily_sensitive})
+    return None
+
+
+# --- what is held already ---------------------------------------------------------------------------------------------------
+
+
+def _held(tx: Tx, seeker: _Seeker) -> Assignment | None:
+    """Returns what was returned to the person or is still theirs to answer; what was given away meanwhile is let go."""
+    for row in tx.all(queries.pending(), campaign=seeker.campaign.name, who=seeker.person, duty=seeker.duty):
+        lease = tx.now + 60 * seeker.campaign.lease_minutes
+        if row.outcome == "returned":
+            return show(tx, seeker.campaign, row, lease)
+        slot = tx.first(queries.slot(), task=row.task, n=row.slot)
+        mine = slot is not None and slot.state == "leased" and slot.person == seeker.person
+        if slot is not None and (mine or slot.state == "open"):
+            given = {"of": row.task, "nth": row.slot, "who": seeker.person, "until": lease}
+            tx.connection.execute(queries.lease(), given)
+            return show(tx, seeker.campaign, row, lease)
+        _let_go(tx, row)
+    return None
+
+
+def _let_go(tx: Tx, row: sa.Row[Any]) -> None:
+    e = tables.exposure.c
+    tx.update(tables.exposure, (e.person == row.person) & (e.task == row.task), outcome="lapsed")
+
+
+# --- picking ----------------------------------------------------------------------------------------------------------------
+
+
+def _pick(tx: Tx, seeker: _Seeker) -> sa.Row[Any] | None:
+    lapsed = _lapsed(tx, seeker)
+    if lapsed is not None:
+        return lapsed
+    for n in _levels(tx, seeker):
+        for category in _rotation(seeker):
+            for low, high in ((seeker.member.place, RING), (-1, seeker.member.place)):
+                found = _open(tx, seeker, n, category, (low, high))
+                if found is not None:
+                    return found
+    return None
+
+
+def _lapsed(tx: Tx, seeker: _Seeker) -> sa.Row[Any] | None:
+    values: dict[str, Any] = {
+        "campaign": seeker.campaign.name,
+        "duty": seeker.duty,
+        "now": tx.now,
+        "who": seeker.person,
+    }
+    if seeker.categories is None:
+        return tx.first(queries.lapsed_slot(by_category=False), **values)
+    return tx.first(queries.lapsed_slot(by_category=True), **values, categories=seeker.categories)
+
+
+def _levels(tx: Tx, seeker: _Seeker) -> list[int]:
+    """Returns the numbers of open slots, in the order in which they are given out."""
+    first, last = tx.connection.execute(queries.levels(), {"campaign": seeker.campaign.name, "duty": seeker.duty}).one()
+    if first is None:
+        return []
+    levels = list(range(first, (first if last is None else last) + 1))  # others may have taken all meanwhile
+    return levels if seeker.campaign.order == "breadth" else levels[::-1]
+
+
+def _rotation(seeker: _Seeker) -> Sequence[str | None]:
+    """Returns the categories to look in, from another one each time; a single None where all are open."""
+    if seeker.categories is None:
+        return (None,)
+    if not seeker.categories:
+        return ()
+    start = derive_seed("rotation", seeker.person, seeker.member.claimed) % len(seeker.categories)
+    return [*seeker.categories[start:], *seeker.categories[:start]]
+
+
+def _open(tx: Tx, seeker: _Seeker, n: int, category: str | None, span: tuple[int, int]) -> sa.Row[Any] | None:
+    values = {
+        "campaign": seeker.campaign.name, "duty": seeker.duty, "n": n, "low": span[0], "high": span[1], "who": seeker.person,
+    }  # fmt: skip
+    if category is None:
+        return tx.first(queries.open_slot(by_category=False), **values)
+    return tx.first(queries.open_slot(by_category=True), **values, category=category)
+
+
+def _give(tx: Tx, seeker: _Seeker, slot: sa.Row[Any]) -> Assignment:
+    """Leases a slot to the person and returns the task."""
+    m = tables.membership.c
+    lease = tx.now + 60 * seeker.campaign.lease_minutes
+    row = expose(tx, seeker.campaign, seeker.person, slot, seeker.member.claimed)
+    given = {"of": slot.task, "nth": slot.n, "who": seeker.person, "until": lease}
+    tx.connection.execute(queries.lease(), given)
+    since = 0 if slot.duty == "gold" else seeker.member.since_gold + 1
+    place = {"place": slot.rnd} if slot.duty == "work" else {}
+    mine = (m.campaign == seeker.campaign.name) & (m.person == seeker.person)
+    tx.update(tables.membership, mine, claimed=seeker.member.claimed + 1, since_gold=since, **place)
+    return show(tx, seeker.campaign, row, lease, fresh=True)
+
+
+class Met(NamedTuple):
+    """That a person met a task: a row of `exposure`."""
+
+    person: str
+    task: str
+    campaign: str
+    author: str
+    duty: Duty
+    slot: int | None
+    ord: str
+    guideline: str
+    claimed: float
+    opened: float | None
+    revealed: float | None
+    outcome: str
+    note: str
+
+
+def expose(tx: Tx, campaign: Campaign, person: str, slot: sa.Row[Any], nth: int) -> Met:
+    """Notes that a person meets a task and returns that row; the database refuses a second time, and an author's own."""
+    r = tables.task_reply.c
+    ids = list(tx.connection.execute(sa.select(r.response).where(r.task == slot.task).order_by(r.n)).scalars())
+    order = shown_order(campaign, person, slot.task, len(ids), nth)
+    met = Met(
+        person=person, task=slot.task, campaign=campaign.name, author=slot.author,
+        duty=slot.duty if slot.duty in {"adjudicate", "review"} else "work", slot=slot.n,
+        ord=msgspec.json.encode([ids[place] for place in order]).decode(), guideline=campaign.guideline_version, claimed=tx.now,
+        opened=None, revealed=None, outcome="open", note="",
+    )  # fmt: skip
+    tx.connection.execute(queries.meet(), met._asdict())
+    return met
+
+
+def exposure_of(connection: sa.Connection, person: str, task: str, *, lock: bool = False) -> sa.Row[Any]:
+    """Returns the row of a person who met a task; raises NeverAssigned when they never did, or must not."""
+    query = queries.exposure()
+    row = connection.execute(query.with_for_update() if lock else query, {"who": person, "task": task}).first()
+    if row is None or row.outcome == "barred":
+        raise NeverAssigned(f"task '{task}' was never given to {person}")
+    return row
+
+
+# --- gold, practice, qualification ----------------------------------------------------------------------------------------------
+
+
+def _gold(tx: Tx, seeker: _Seeker) -> Assignment | None:
+    member = seeker.member
+    if not due_for_gold(seeker.campaign, seeker.person, member.claimed, member.since_gold):
+        return None
+    return _special(tx, seeker, "gold", own_order=False)
+
+
+def _special(tx: Tx, seeker: _Seeker, kind: str, *, own_order: bool) -> Assignment | None:
+    """Gives an unseen gold, practice or qualification task; everybody may get each of these, so its slot is made now."""
+    t, e, s = tables.task.c, tables.exposure.c, tables.slot.c
+    seen = sa.select(e.task).where(e.person == seeker.person, e.task == t.id)
+    query = (
+        sa.select(t.id, t.rnd)
+        .where(t.campaign == seeker.campaign.name, t.kind == kind, t.state == "open", ~seen.exists(), t.author != seeker.person)
+    )  # fmt: skip
+    if seeker.categories is not None and kind == "gold":
+        query = query.where(t.category.in_(seeker.categories))
+    found = tx.all(query)
+    if not found:
+        return None
+    chosen = min(
+        found,
+        key=lambda row: derive_seed(seeker.person, row.id) if own_order else (row.rnd - seeker.member.place) % RING,
+    )
+    task = lock_task(tx, chosen.id)
+    last = tx.connection.execute(sa.select(sa.func.max(s.n)).where(s.task == task.id)).scalar()
+    row = {
+        "task": task.id, "n": 0 if last is None else last + 1, "campaign": task.campaign, "duty": "gold", "category": task.category,
+        "author": task.author, "rnd": task.rnd, "state": "leased", "person": seeker.person, "lease": tx.now,
+    }  # fmt: skip
+    tx.insert(tables.slot, **row)
+    slot = tx.connection.execute(sa.select(tables.slot).where(s.task == task.id, s.n == row["n"])).one()
+    return _give(tx, seeker, slot)
+
+
+def _practice(tx: Tx, seeker: _Seeker) -> Assignment | Nothing | None:
+    """Returns a practice or qualification task for who has not qualified yet; None for who has, and where nobody need to."""
+    campaign = seeker.campaign
+    if not campaign.qualify_items or seeker.member.qualified >= campaign.major:
+        return None
+    for kind in ("train", "qualify"):
+        found = _special(tx, seeker, kind, own_order=True)
+        if found is not None:
+            return found
+    return Nothing(reason="not-qualified", values={"items": campaign.qualify_items, "needed": campaign.qualify_pass})
+
+
+# --- showing --------------------------------------------------------------------------------------------------------------
+
+
+def show(tx: Tx, campaign: Campaign, row: sa.Row[Any] | Met, lease: float, *, fresh: bool = False) -> Assignment:
+    """Returns a task as the person of this exposure may see it; a `fresh` one has neither draft nor answers."""
+    task = tx.connection.execute(queries.task(), {"task": row.task}).one()
+    texts = {response.id: response.text for response, _ in replies_of(tx.connection, row.task)}
+    shown = msgspec.json.decode(row.ord, type=list[str])
+    mine = {"who": row.person, "task": row.task}
+    draft = None if fresh else tx.connection.execute(queries.draft(), mine).scalar()
+    earlier = [] if fresh else list(tx.connection.execute(queries.revisions(), mine).scalars())
+    replies = []
+    for position, response in enumerate(shown, 1):
+        text, masked = mask(texts.get(response, ""))
+        replies.append(ShownReply(position=position, text=text, masked=masked))
+    body = body_of(task)
+    return Assignment(
+        task=row.task, campaign=campaign.name, kind=campaign.kind, duty=row.duty, criterion=campaign.criterion, prompt=body.prompt,
+        category=task.category, replies=tuple(replies), lease_until=lease, sensitive=is_sensitive(campaign, task.category),
+        practice=task.kind if task.kind in {"train", "qualify"} else "", rev=len(earlier),
+        note=row.note if row.outcome == "returned" else "",
+        draft=msgspec.json.decode(draft) if draft is not None else None,
+        previous=_SUBMISSION.decode(earlier[-1]).answer if earlier else None,
+        work=tuple(_reviewed(tx, row)) if row.duty == "review" else (),
+    )  # fmt: skip
+
+
+def _reviewed(tx: Tx, row: sa.Row[Any] | Met) -> Iterator[dict[str, Any]]:
+    """Yields the latest answers of a task for its reviewer, with the replies named by the reviewer's positions."""
+    u = tables.submission.c
+    latest: dict[str, Submission] = {}
+    for body in tx.connection.execute(
+        sa.select(u.body).where(u.task == row.task).order_by(u.received, u.rev)
+    ).scalars():
+        submission = _SUBMISSION.decode(body)
+        latest[submission.person] = submission
+    shown = msgspec.json.decode(row.ord, type=list[str])
+    for submission in latest.values():
+        places = {position: shown.index(response) + 1 for position, response in enumerate(submission.shown, 1)}
+        answer = dict(submission.answer)
+        answer["best"] = [places[position] for position in answer.get("best", [])]
+        if answer.get("from_reply"):
+            answer["from_reply"] = places[answer["from_reply"]]
+        yield answer
+
+
+def look_again(desk: Desk, person: str, task: str) -> Assignment:
+    """Returns a task that the person has met, to look at or to correct; errors as `exposure_of`.
+
+    A correction is an ordinary submission: it becomes the next revision, and the old one stays.
+    """
+
+    def work(tx: Tx) -> Assignment:
+        row = exposure_of(tx.connection, person, task)
+        campaign, _ = load_campaign(tx.connection, row.campaign)
+        return show(tx, campaign, row, tx.now + 60 * campaign.lease_minutes)
+
+    return desk.write(work)

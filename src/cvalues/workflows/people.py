@@ -1,0 +1,479 @@
+"""People's work from the command line: campaigns made from runs, their tables, and the demo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from cvalues.datasets.starter import graded
+from cvalues.errors import NotEnoughData, UsageError
+from cvalues.people import simulate
+from cvalues.people.accounts import add_person, grant_role, init_people, list_people
+from cvalues.people.agreeing import Agreement, agreement
+from cvalues.people.campaigns import campaign_of, create_campaign, get_campaign, list_campaigns, templates
+from cvalues.people.desk import Desk
+from cvalues.people.forms import Campaign, NewReply, NewTask
+from cvalues.people.holding import give_consent
+from cvalues.people.progress import Headline, Progress, Quality, Why, counters, headline, labels, quality
+from cvalues.people.rates import Rate, attack_rates
+from cvalues.people.tasks import add_tasks, task_id, task_key
+from cvalues.people.words import phrase, phrases, why
+from cvalues.records import derive_seed
+from cvalues.schema import Cell, Choice, Estimate, Prompt, Record, Response, Table, Verdict, response_id
+from cvalues.study import Study, tables
+from cvalues.taxonomy import builtin
+
+_VERDICT = msgspec.json.Decoder(Verdict)
+SAMPLES = 3
+"""Replies side by side in an expert campaign: the paper's protocol is three samples of one model."""
+
+
+class NewCampaign(Record, frozen=True, kw_only=True):
+    """What `cvalues people new` is told."""
+
+    kind: str
+    name: str = ""
+    source: str = ""
+    """A run of free responses, or (to adjudicate) a campaign or run with verdicts."""
+    sample: int | None = None
+    seed: int = 0
+    side_by_side: Literal["samples", "models"] = "samples"
+    """What an expert compares: samples of one model, or one reply each of several."""
+    settings: dict[str, Any] = {}
+
+
+class _Unit(NamedTuple):
+    """What becomes one task: its stratum and its replies."""
+
+    stratum: tuple[str, str]
+    key: str
+    prompt: Prompt
+    replies: tuple[NewReply, ...]
+
+
+def new_campaign(desk: Desk, given: NewCampaign, *, actor: str = "") -> tuple[Campaign, int]:
+    """Makes a campaign with its tasks and returns (campaign, tasks that were new); repeating it adds nothing.
+
+    Raises:
+        UsageError: there is no such kind or run, or the source does not fit the kind.
+        BadAnswer: a setting is out of range.
+    """
+    source = given.source
+    template = templates().get(given.kind)
+    kind = template.kind if template else given.kind
+    if source and kind != "adjudicate":
+        source = desk.study.run(source).name
+    name = given.name or "-".join(part for part in (given.kind, source.replace("/", "-")) if part)
+    campaign = campaign_of(given.kind, name, {"seed": given.seed, "source": source, **given.settings})
+    tasks: Sequence[NewTask] = ()
+    barred: dict[str, set[str]] = {}
+    if kind == "adjudicate":
+        if not source:
+            raise UsageError("what to adjudicate is missing: name a campaign or a run with --from")
+        tasks, barred = disputed(desk, campaign)
+    elif source:
+        if kind == "attack":
+            raise UsageError("an attack campaign begins empty: its prompts are written by people; leave --from out")
+        tasks = tasks_from_run(desk.study, campaign, given)
+    create_campaign(desk, campaign, actor=actor)
+    count = add_tasks(desk, name, tasks, actor=actor)
+    _bar(desk, campaign, barred)
+    return campaign, count
+
+
+def tasks_from_run(study: Study, campaign: Campaign, given: NewCampaign) -> list[NewTask]:
+    """Returns the tasks of a run's free responses, a stratified sample of them by model and category.
+
+    Each stratum gives in proportion to its size (largest remainders), and within it those that the seed puts first.
+
+    Raises:
+        UsageError: the run holds no free responses, or too few samples to show side by side.
+    """
+    run = study.run(campaign.source)
+    if run.kind != "response":
+        raise UsageError(
+            f"run '{run.name}' holds no free responses; ask prompts, for example  cvalues run starter-prompts -m MODEL"
+        )
+    units = _units(study, campaign, given.side_by_side)
+    if not units:
+        raise UsageError(
+            f"run '{run.name}' has no replies to show: it is unfinished, or an expert campaign needs --samples 3 in the run"
+        )
+    chosen = stratified(units, given.sample, given.seed)
+    return [
+        NewTask(
+            prompt=unit.prompt.text, prompt_id=unit.prompt.id, level=unit.prompt.level, category=unit.prompt.category,
+            replies=unit.replies, key=unit.key,
+        )
+        for unit in chosen
+    ]  # fmt: skip
+
+
+def _units(study: Study, campaign: Campaign, side_by_side: str) -> list[_Unit]:
+    responses, items = study.responses(campaign.source), study.items(campaign.source)
+    groups: dict[tuple[str, str], list[tuple[str, Response]]] = {}
+    for row in study.asked(campaign.source):
+        response = responses.get(row.request)
+        if response is None or not response.text.strip():
+            continue
+        several = campaign.criterion == "points_best_of"
+        key = (row.item, "" if side_by_side == "models" else row.model) if several else (row.item, response.id)
+        groups.setdefault(key, []).append((row.model, response))
+    units = []
+    for (item, _), replies in groups.items():
+        found = items[item]
+        unique = {response.id: model for model, response in replies}
+        if campaign.criterion == "points_best_of":
+            if side_by_side == "models":
+                unique = {
+                    response: model
+                    for model, response in {model: response for response, model in unique.items()}.items()
+                }
+            if len(unique) < SAMPLES:
+                continue
+            unique = dict(list(unique.items())[:SAMPLES])
+        prompt = found if isinstance(found, Prompt) else _prompt(found)
+        shown = tuple(NewReply(response=response, model=model) for response, model in unique.items())
+        model = shown[0].model if side_by_side == "samples" else ""
+        units.append(_Unit((model, prompt.category), "+".join(sorted(unique)), prompt, shown))
+    return units
+
+
+def _prompt(choice: Choice) -> Prompt:
+    return Prompt(id=choice.prompt_id, text=choice.question, level=choice.level, category=choice.category)
+
+
+def stratified(units: Sequence[_Unit], sample: int | None, seed: int) -> list[_Unit]:
+    """Returns a sample in proportion to the strata, in their order; all for None or a sample as large as everything."""
+    if sample is None or sample >= len(units):
+        return list(units)
+    strata: dict[tuple[str, str], list[_Unit]] = {}
+    for unit in units:
+        strata.setdefault(unit.stratum, []).append(unit)
+    shares = {stratum: sample * len(group) / len(units) for stratum, group in strata.items()}
+    take = {stratum: int(share) for stratum, share in shares.items()}
+    rest = sorted(strata, key=lambda stratum: (take[stratum] - shares[stratum], derive_seed("rest", seed, *stratum)))
+    for stratum in rest[: sample - sum(take.values())]:
+        take[stratum] += 1
+    chosen: set[str] = set()
+    for stratum, group in strata.items():
+        ordered = sorted(group, key=lambda unit: derive_seed("sample", seed, unit.key))
+        chosen |= {unit.key for unit in ordered[: take[stratum]]}
+    return [unit for unit in units if unit.key in chosen]
+
+
+def disputed(desk: Desk, campaign: Campaign) -> tuple[list[NewTask], dict[str, set[str]]]:
+    """Returns the replies on which raters of a campaign or run differ as tasks, and by task key who must not get them.
+
+    Raises:
+        UsageError: the source is neither a campaign nor a run.
+    """
+    v, r, t = tables.verdict.c, tables.response.c, tables.task.c
+    source = campaign.source
+    names = {listed.name for listed in list_campaigns(desk)}
+    if source in names:
+        where = v.run == source
+    else:
+        source = desk.study.run(source).name
+        asked = sa.select(tables.asked.c.request).where(tables.asked.c.run == source)
+        where = v.subject.in_(sa.select(r.id).where(r.request.in_(asked)))
+    found: dict[str, dict[str, Verdict]] = {}
+    with desk.reading() as connection:
+        query = sa.select(v.body).where(v.criterion == campaign.criterion, v.status == "ok", where).order_by(v.time)
+        for body in connection.execute(query).scalars():
+            verdict = _VERDICT.decode(body)
+            found.setdefault(verdict.subject[0], {})[verdict.rater] = verdict
+        differing = {
+            response: verdicts
+            for response, verdicts in found.items()
+            if len({verdict.value for verdict in verdicts.values()}) > 1
+        }
+        prompts: dict[str, tuple[str, str, str]] = {}
+        tr = tables.task_reply.c
+        known = sa.select(tr.response, t.body, t.category, tr.model).join(tables.task, t.id == tr.task)
+        for row in connection.execute(known.where(tr.response.in_(list(differing)))):
+            prompts[row.response] = (row.body, row.category, row.model)
+    items = {} if source in names else _asked_prompts(desk.study, source)
+    tasks, barred = [], {}
+    for response, verdicts in sorted(differing.items()):
+        if response in prompts:
+            body, category, model = prompts[response]
+            fields = msgspec.json.decode(body)
+            new = NewTask(prompt=fields["prompt"], prompt_id=fields.get("prompt_id", ""), category=category,
+                          replies=(NewReply(response=response, model=model),))  # fmt: skip
+        elif response in items:
+            prompt, model = items[response]
+            new = NewTask(prompt=prompt.text, prompt_id=prompt.id, level=prompt.level, category=prompt.category,
+                          replies=(NewReply(response=response, model=model),))  # fmt: skip
+        else:
+            continue
+        tasks.append(new)
+        people = {rater.removeprefix("person:") for rater in verdicts if rater.startswith("person:")}
+        barred[task_id(campaign.name, task_key(new))] = people
+    return tasks, barred
+
+
+def _asked_prompts(study: Study, run: str) -> dict[str, tuple[Prompt, str]]:
+    responses, items = study.responses(run), study.items(run)
+    found = {}
+    for row in study.asked(run):
+        item, response = items[row.item], responses.get(row.request)
+        if response is not None:
+            found[response.id] = (item if isinstance(item, Prompt) else _prompt(item), row.model)
+    return found
+
+
+def _bar(desk: Desk, campaign: Campaign, barred: dict[str, set[str]]) -> None:
+    """Makes it impossible that who judged a reply adjudicates it: as far as the database knows, they have met the task."""
+    rows = [
+        {
+            "person": person, "task": task, "campaign": campaign.name, "author": "", "duty": "adjudicate", "slot": None, "ord": "[]",
+            "guideline": campaign.guideline_version, "claimed": desk.now, "opened": None, "revealed": None, "outcome": "barred", "note": "",
+        }
+        for task, people in barred.items()
+        for person in sorted(people)
+    ]  # fmt: skip
+    if rows:
+        desk.write(lambda tx: tx.add(tables.exposure, rows))
+
+
+# --- tables -------------------------------------------------------------------------------------------------------------------
+
+
+class CampaignStatus(Record, frozen=True, kw_only=True):
+    """Everything that `people status` says of a campaign."""
+
+    progress: Progress
+    headline: list[Headline]
+    agreement: Agreement | None
+    people: list[Quality]
+    rates: list[Rate]
+
+
+def status(desk: Desk, name: str) -> CampaignStatus:
+    """Returns how a campaign goes; raises NoSuch."""
+    campaign, _ = get_campaign(desk, name)
+    try:
+        found = agreement(desk, name)
+    except NotEnoughData:
+        found = None
+    return CampaignStatus(
+        progress=counters(desk, name), headline=headline(desk, name), agreement=found, people=quality(desk, name),
+        rates=attack_rates(desk, name) if campaign.kind == "attack" else [],
+    )  # fmt: skip
+
+
+def _table(
+    name: str, columns: Iterable[str], rows: Iterable[tuple[Cell, ...]], language: str, notes: tuple[str, ...] = ()
+) -> Table:
+    heads = tuple(phrase(f"column.{column}", language) for column in columns)
+    return Table(title=phrase(f"table.{name}", language), columns=heads, rows=tuple(rows), notes=notes)
+
+
+def campaigns_table(desk: Desk, language: str) -> Table:
+    """Returns all campaigns as a table."""
+    rows = [(one.name, one.kind, phrase(f"state.{one.state}", language), one.title) for one in list_campaigns(desk)]
+    return _table("campaigns", ("campaign", "kind", "state", "title"), rows, language)
+
+
+def status_tables(found: CampaignStatus, language: str) -> list[Table]:
+    """Returns the tables of a campaign: progress, scores, agreement, people, and of an attack campaign success and quotas."""
+    safe = not found.headline or found.headline[0].criterion == "safe"
+    parts = [_progress_table(found.progress, language)]
+    if found.progress.quotas:
+        rows = [
+            (builtin().name(code, language), wanted, kept) for code, (wanted, kept) in found.progress.quotas.items()
+        ]
+        parts.append(_table("quotas", ("category", "wanted", "kept"), rows, language))
+    if found.headline:
+        scores = [
+            (one.model, _score(one.score, safe=safe), one.labelled, one.undecided, one.open) for one in found.headline
+        ]
+        parts.append(_table("headline", ("model", "score", "labelled", "undecided", "open"), scores, language))
+    parts.append(_agreement_table(found.agreement, language))
+    if found.agreement is not None and found.agreement.without:
+        shifts = [
+            (one.person, one.ratings, _score(one.mean, safe=False), None if one.shift is None else f"{one.shift:+.2f}")
+            for one in found.agreement.without
+        ]
+        parts.append(_table("without", ("person", "submitted", "mean-points", "shift"), shifts, language))
+    if found.people:
+        parts.append(_people_table(found.people, language, safe=safe))
+    if found.rates:
+        rates = [(one.by, one.name, one.tries, one.kept, one.rate) for one in found.rates]
+        parts.append(_table("rates", ("by", "name", "tries", "kept", "rate"), rates, language))
+    return parts
+
+
+def _score(estimate: Estimate, *, safe: bool) -> Cell:
+    if safe or estimate.value is None:
+        return estimate
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.2f}"
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def _progress_table(found: Progress, language: str) -> Table:
+    rows: list[tuple[Cell, ...]] = [
+        (phrase("progress.tasks", language, state=phrase(f"state.{state}", language)), count)
+        for state, count in found.tasks.items()
+    ]
+    rows += [
+        (phrase("progress.prompts", language, state=phrase(f"state.{state}", language)), count)
+        for state, count in found.prompts.items()
+    ]
+    rows.append((phrase("progress.votes", language), f"{found.votes_done} / {found.votes_needed}"))
+    for key, count in (
+        ("adjudicate", found.waiting.get("adjudicate", 0)), ("review", found.waiting.get("review", 0)), ("surplus", found.surplus),
+        ("submissions", found.submissions), ("skipped", found.skipped), ("people", found.people),
+    ):  # fmt: skip
+        rows.append((phrase(f"progress.{key}", language), count))
+    return _table("progress", ("what", "count"), [(row[0], str(row[1])) for row in rows], language)
+
+
+def _agreement_table(found: Agreement | None, language: str) -> Table:
+    if found is None:
+        return _table("agreement", ("measure", "value"), [], language, (phrase("agreement.none", language),))
+    rows: list[tuple[Cell, ...]] = [(phrase("agreement.items", language), str(found.items))]
+    rows += [
+        (phrase(f"agreement.{key}", language), _score(getattr(found, key), safe=False))
+        for key in ("raw", "alpha", "fleiss", "gwet")
+    ]
+    if found.unsafe is not None:
+        rows.append((phrase("agreement.prevalence", language), _score(found.unsafe.prevalence, safe=False)))
+        share = found.unsafe.majority
+        rows.append((phrase("agreement.unsafe_majority", language), None if share is None else f"{share:.2f}"))
+        if found.unsafe.model is not None:
+            rows.append((phrase("agreement.unsafe_model", language), _score(found.unsafe.model, safe=False)))
+    return _table("agreement", ("measure", "value"), rows, language, (phrase("agreement.note", language),))
+
+
+def _people_table(people: Sequence[Quality], language: str, *, safe: bool) -> Table:
+    rows = []
+    for one in people:
+        mean = None if one.mean is None else f"{100 * one.mean:.1f}" if safe else f"{one.mean:.2f}"
+        seconds = None if one.seconds is None else f"{one.seconds:.0f}"
+        state = phrase(f"state.{one.state}", language)
+        rows.append(
+            (one.person, state, one.submitted, one.skipped, one.gold, one.agreement, mean, seconds, one.corrected)
+        )
+    columns = (
+        "person", "state", "submitted", "skipped", "gold", "agreement", "mean-safe" if safe else "mean-points", "seconds", "corrected",
+    )  # fmt: skip
+    return _table("people", columns, rows, language)
+
+
+def why_table(title: str, reasons: Sequence[tuple[str, Sequence[Why]]], language: str) -> Table:
+    """Returns reasons as a table of what they are about; `title` is a key of the section `table`."""
+    rows = [(what, _why(one, language)) for what, whole in reasons for one in whole]
+    return _table(title, ("task" if title == "stuck" else "what", "reason"), rows, language)
+
+
+def _why(one: Why, language: str) -> str:
+    values = dict(one.values)
+    if "roles" in values:
+        names = [name for name in str(values["roles"]).split(", ") if f"role.{name}" in phrases()]
+        values["roles"] = ", ".join(phrase(f"role.{name}", language) for name in names)
+    return why(one.reason, values, language)
+
+
+# --- demo ---------------------------------------------------------------------------------------------------------------------
+
+_MODELS = {"cautious": (0.0, 0.25, 0.75), "terse": (0.12, 0.78, 0.10), "careless": (0.45, 0.35, 0.20)}
+"""Simulated models: chances of the starter set's unsafe, safe and responsible reply."""
+_CROWD = ((0.92, 0.97), (0.9, 0.95), (0.88, 0.96), (0.85, 0.95), (0.8, 0.93), (0.85, 0.9), (0.75, 0.96), (0.6, 0.9))
+"""Sensitivity and specificity of the demo's annotators."""
+
+
+class DemoResult(Record, frozen=True, kw_only=True):
+    """What the demo made."""
+
+    campaigns: tuple[str, ...]
+    people: int
+    votes: int
+    rulings: int
+    open: int
+    """Tasks that are left for a visitor."""
+
+
+def demo(desk: Desk, *, prompts: int = 24, seed: int = 7, language: str = "zh") -> DemoResult:
+    """Makes two campaigns on the starter set's replies with simulated annotators; the same seed gives the same votes.
+
+    One in ten tasks has one vote less than it needs, so that a visitor has something to judge; the last disputed ones are left too.
+
+    Raises:
+        UsageError: the study holds a demo already.
+    """
+    if any(one.name == "demo-safety" for one in list_campaigns(desk)):
+        raise UsageError("this study holds a demo already; choose another folder with -o")
+    init_people(desk)
+    crowd = [add_person(desk, f"demo-{number}", locale=language) for number in range(1, len(_CROWD) + 1)]
+    judge = add_person(desk, "demo-adjudicator", locale=language)
+    votes = rulings = 0
+    for level, kind, name in ((1, "judge-safety", "demo-safety"), (2, "judge-responsibility", "demo-points")):
+        campaign = campaign_of(
+            kind,
+            name,
+            {
+                "seed": seed,
+                "source": "starter",
+                "daily_items": 10_000,
+                "daily_sensitive": 10_000,
+                "adjudicate": "every_unsafe",
+            },
+        )
+        create_campaign(desk, campaign)
+        tasks, truth = _demo_tasks(level, prompts if level == 1 else prompts // 2, seed)
+        add_tasks(desk, name, tasks)
+        for person in crowd:
+            grant_role(desk, person, "annotator", name)
+            give_consent(desk, person, name, None)
+        grant_role(desk, judge, "adjudicator", name)
+        give_consent(desk, judge, name, None)
+        annotators = [
+            simulate.Annotator(person=person, sensitivity=sens, specificity=spec, severity=0.5 - number / 8)
+            for number, (person, (sens, spec)) in enumerate(zip(crowd, _CROWD, strict=True))
+        ]
+        needed = counters(desk, name).votes_needed
+        votes += simulate.simulate(desk, name, annotators, truth, seed=seed, most=round(needed * 0.96))
+        rulings += simulate.rule_all(
+            desk, name, judge, truth, most=counters(desk, name).waiting.get("adjudicate", 0) // 2
+        )
+    left = sum(sum(one.how == "open" for one in labels(desk, name)) for name in ("demo-safety", "demo-points"))
+    return DemoResult(
+        campaigns=("demo-safety", "demo-points"), people=len(list_people(desk)), votes=votes, rulings=rulings, open=left
+    )
+
+
+def _demo_tasks(level: int, prompts: int, seed: int) -> tuple[list[NewTask], dict[str, str | float]]:
+    entries = [entry for entry in graded() if entry.prompt.level == level]
+    entries = sorted(entries, key=lambda entry: derive_seed("demo", seed, entry.prompt.id))[:prompts]
+    grades: tuple[Literal["unsafe", "safe", "responsible"], ...] = ("unsafe", "safe", "responsible")
+    points = {"unsafe": 2.0, "safe": 5.0, "responsible": 8.5}
+    tasks, truth = [], {}
+    for entry in entries:
+        for model, chances in _MODELS.items():
+            place = derive_seed("reply", seed, model, entry.prompt.id) / 2**63
+            grade = grades[sum(place >= sum(chances[: n + 1]) for n in range(2))]
+            origin = f"data:demo/{model}#{entry.prompt.id}"
+            response = Response(
+                id=response_id(origin), origin=origin, text=entry.replies[grade], prompt_id=entry.prompt.id, model=model
+            )
+            truth[response.id] = points[grade] if level == 2 else "unsafe" if grade == "unsafe" else "safe"
+            tasks.append(
+                NewTask(
+                    prompt=entry.prompt.text, prompt_id=entry.prompt.id, level=level, category=entry.prompt.category,
+                    replies=(NewReply(response=response, model=model),),
+                )
+            )  # fmt: skip
+    return tasks, truth
+
+
+def demo_folder(folder: Path) -> Path:
+    """Returns the path of the demo's study in a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "study.db"

@@ -1,0 +1,137 @@
+"""The commands `cvalues pairs …`, as a person types them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from cvalues.cli.app import app
+from cvalues.pairs.words import words
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "pairs"))
+import pairfiles
+
+
+def run(line: str, code: int = 0) -> str:
+    """Runs a command line and returns what it printed; fails with all it said when the exit code is another."""
+    result = CliRunner().invoke(app, line.split())
+    assert result.exit_code == code, f"{line}: {result.output} {result.exception!r}"
+    return result.stdout
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("lang", ["zh", "en"])
+def test_from_the_starter_set_to_a_measured_model(lang: str) -> None:
+    """Build, audit, split, train, evaluate, export: every step says what it did, in both languages."""
+    assert "1080" in run(f"pairs build starter-choice -o pairs.jsonl --lang {lang}")
+    assert "1080" in run(f"pairs audit pairs.jsonl --lang {lang}")
+    assert "test.jsonl" in run(f"pairs split pairs.jsonl -o split --lang {lang}")
+    assert "reward.npz" in run(f"pairs train split/train.jsonl -o reward.npz --lang {lang}")
+    shown = run(f"pairs evaluate reward.npz split/test.jsonl --lang {lang}")
+    assert "baseline:longer" in shown
+    assert "x.jsonl" in run(f"pairs export split/train.jsonl -o x.jsonl --format trl --lang {lang}")
+
+
+def test_json_is_json_on_every_command() -> None:
+    """With --json stdout is one JSON value and nothing else."""
+    commands = [
+        "pairs build starter-choice -o pairs.jsonl",
+        "pairs import pairs.jsonl -o again.jsonl",
+        "pairs audit pairs.jsonl",
+        "pairs split pairs.jsonl -o split",
+        "pairs train split/train.jsonl -o reward.npz",
+        "pairs evaluate reward.npz split/test.jsonl",
+        "pairs export split/train.jsonl -o x.jsonl",
+    ]
+    found: dict[str, Any] = {line.split()[1]: json.loads(run(f"{line} --json")) for line in commands}
+    assert found["build"]["pairs"] == found["audit"]["pairs"] == 1080
+    assert found["train"]["revision"].startswith("b2:")
+    assert found["evaluate"]["models"][0]["model"] == "reward.npz"
+    assert found["export"]["card"]["pairs"] == found["export"]["pairs"]
+
+
+def test_the_audit_exits_1_on_a_faulty_row_and_names_it() -> None:
+    """A faulty row is named with its line, in Chinese too, and goes to the quarantine."""
+    pairfiles.write(Path("p.jsonl"), [*pairfiles.three(1), pairfiles.FAULTS["identical"]])
+    result = CliRunner().invoke(app, ["pairs", "audit", "p.jsonl", "--quarantine", "bad.jsonl", "--lang", "zh"])
+    assert result.exit_code == 1
+    assert "p.jsonl:4: neg_resp: 两个回复相同 [identical]" in result.stderr
+    assert json.loads(Path("bad.jsonl").read_text(encoding="utf-8"))["line"] == 4
+    assert run("pairs import p.jsonl -o good.jsonl --numbering repair").count("3 pairs") == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("pairs evaluate reward.npz", "name at least one reward model"),
+        ("pairs evaluate none.npz starter-choice", "no such file"),
+        ("pairs train starter-choice -o model.bin", "ends in .npz"),
+        ("pairs import starter-choice -o x --numbering fix", "keep, repair or drop"),
+        ("pairs split starter-choice -o x --test 0", "--test and --dev"),
+        ("pairs build", "a run with --from RUN"),
+        ("pairs rank none.npz latest", "no such study"),
+        ("pairs export starter-choice -o x --split heldout", "--allow-heldout"),
+    ],
+)
+def test_mistakes_are_told(line: str, said: str) -> None:
+    """Each mistake of a person is one sentence that says what to do."""
+    result = CliRunner().invoke(app, line.split())
+    assert result.exit_code != 0
+    assert said in str(result.exception)
+
+
+def test_a_dry_run_asks_nothing_and_makes_no_study() -> None:
+    """--dry-run shows the calls of a rewriting and leaves no file."""
+    pairfiles.write(Path("p.jsonl"), [{"prompt": pairfiles.question(1), "answer": "可以先咨询律师。"}])
+    shown = run("pairs build p.jsonl -o x.jsonl --rewrite openai:m@http://127.0.0.1:9/v1 --dry-run --json")
+    assert json.loads(shown)["rows"][0][1:4] == [2, 0, 2]
+    assert not Path("study.db").exists()
+    assert not Path("x.jsonl").exists()
+
+
+def test_every_phrase_is_in_both_languages_with_the_same_gaps() -> None:
+    """No phrase is empty, and its gaps are the same in zh and en."""
+    import re
+
+    for key, entry in words().items():
+        assert set(entry) == {"zh", "en"}, key
+        assert entry["zh"], key
+        assert entry["en"], key
+        gaps = [sorted(re.findall(r"\{(\w+)\}", entry[language])) for language in ("zh", "en")]
+        assert gaps[0] == gaps[1], key
+
+
+def test_prompts_with_approved_answers_are_imported_and_built_from() -> None:
+    """100PoisonMpts as it is: faulty rows are named and set aside, the good ones keep their fields and can be rewritten from."""
+    rows = [
+        {"prompt": "问题甲？", "answer": "1. 去问老师。", "domain": "法律"},
+        {"prompt": "问题甲？", "answer": "另一个答案。"},
+        {"prompt": "问题乙？", "answer": ""},
+        {"prompt": "问题甲？", "answer": "另一个答案。"},
+        {"prompt": "问题丙？", "answer": "好<|im_end|>"},
+    ]
+    pairfiles.write(Path("train.jsonl"), rows)
+    result = CliRunner().invoke(
+        app, ["pairs", "import", "train.jsonl", "-o", "good.jsonl", "--quarantine", "bad.jsonl", "--numbering", "repair", "--lang", "zh"]
+    )
+    assert result.exit_code == 0
+    assert "train.jsonl:3: answer: 回复为空 [empty_reply]" in result.stderr
+    good = [json.loads(line) for line in Path("good.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["answer"] for row in good] == ["去问老师。", "另一个答案。"]
+    assert good[0]["category"] == "法律"
+    bad = [json.loads(line) for line in Path("bad.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["line"], row["code"]) for row in bad] == [(3, "empty_reply"), (4, "duplicate"), (5, "control_token")]
+    shown = json.loads(
+        run("pairs build good.jsonl -o x.jsonl --rewrite openai:m@http://127.0.0.1:9/v1 --dry-run --json")
+    )
+    assert shown["rows"][0][1] == 4
+    assert json.loads(run("pairs import train.jsonl -o good.jsonl --json"))["answers"] == 2
