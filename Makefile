@@ -10,7 +10,7 @@ EXTRAS = parquet,xlsx,postgres,people
 LOCAL = $(VENV)-local
 LOCAL_STAMP = $(LOCAL)/.installed-$(FROM)
 
-.PHONY: demo test gates bench serve-check docs container-lint ray local clean
+.PHONY: demo test gates bench serve-check docs container-lint ray local interop clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -26,7 +26,7 @@ endif
 
 $(LOCAL_STAMP): pyproject.toml constraints.txt
 	test -x $(LOCAL)/bin/python || $(PYTHON) -m venv $(LOCAL)
-	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt torch transformers accelerate pytest
+	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt torch transformers accelerate trl peft datasets pytest
 ifeq ($(FROM),wheel)
 	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt "$$(ls dist/*.whl)"
 else
@@ -93,5 +93,9 @@ else
 endif
 	touch $@
 
+## Run other tools (Inspect AI, lm-evaluation-harness, TRL) on our tasks and pairs, each in an environment of its own.
+interop: $(STAMP)
+	$(BIN)/python tools/interop.py --venv $(VENV)-interop
+
 clean:
-	rm -rf $(VENV) $(VENV)-serve $(VENV)-docs $(VENV)-hadolint $(VENV)-ray site $(LOCAL) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo report
+	rm -rf $(VENV) $(VENV)-interop $(VENV)-serve $(VENV)-docs $(VENV)-hadolint $(VENV)-ray site $(LOCAL) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo report

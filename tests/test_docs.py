@@ -332,7 +332,7 @@ def test_no_host_of_a_package_index_and_no_machine_path() -> None:
         r"registry\." + "npm",
         "index" + "-url",
     ]
-    bad = re.compile("|".join([*hosts, r"(?<![\w.~$}])/(?:work|root|ho" + r"me|Users)/\w"]))
+    bad = re.compile("|".join([*hosts, r"(?<![\w.~$}])/(?:root|ho" + r"me|Users)/\w", r"(?<![\w.~$}])/wo" + r"rk/(?:main|shared|\.)"]))
     found = []
     for path in tracked():
         try:

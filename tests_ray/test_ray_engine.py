@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +11,9 @@ from typing import Any
 
 import pytest
 import ray
-from ray.cluster_utils import Cluster as Machines
+from setting import RUN, Setting
 
-from cvalues.distributed import Cluster, Driver, driver
+from cvalues.distributed import Cluster, driver
 from cvalues.distributed.shards import Line, write_shard
 from cvalues.distributed.worker import Said
 from cvalues.endpoints.base import Answer, Limits, LocalEndpoint
@@ -25,67 +23,18 @@ from cvalues.records import now
 from cvalues.runner import Progress
 from cvalues.schema import Request, Response, response_id
 from cvalues.study import Planned, Study, open_study
-from cvalues.study.verify import verify
 from cvalues.workflows.distribute import execute_distributed
 from cvalues.workflows.plan import RunOptions, make_plan
-from make import plan as make_items
 from server import ChatServer, failure
 
-RUN = "r"
 
-
-@pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxy of the person who runs the tests, and no figures sent by Ray."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    """A cluster on this machine that the driver finds running."""
+    """A cluster on this machine that the driver finds running; starting one takes longer than a test."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, object_store_memory=128 << 20)
     yield
     ray.shutdown()
-
-
-class Setting:
-    """A study with a plan of so many requests to one server."""
-
-    def __init__(self, study: Study, url: str, count: int, *, concurrency: int = 30, attempts: int = 3) -> None:
-        from cvalues.schema import Run
-
-        self.study = study
-        self.entries, items = make_items(count)
-        limits = Limits(max_concurrency=concurrency, attempts=attempts, patience=20)
-        self.endpoints: dict[str, Any] = {"m": HttpEndpoint("m", url, limits=limits)}
-        study.plan(
-            study.start_run(Run(name=RUN, sets=(), models=("m",), kind="choice", start=now())), self.entries, items
-        )
-
-    def driver(self, folder: Path, **more: Any) -> Driver:
-        """A driver with three workers and small parts."""
-        cluster = more.pop("cluster", Cluster(workers=3, part=40))
-        return Driver(self.study, RUN, self.entries, self.endpoints, cluster=cluster, folder=folder, **more)
-
-    def check_complete(self, progress: Progress) -> None:
-        """Every request has exactly one response of its own, and the study is sound."""
-        assert progress.left == 0
-        responses = self.study.responses(RUN)
-        assert set(responses) == {entry.request_id for entry in self.entries}
-        assert all(response.origin == f"request:{name}" for name, response in responses.items())
-        assert self.study.counts()["response"] == len(self.entries)
-        assert self.study.counts()["claim"] == 0
-        assert verify(self.study).sound
-
-
-@pytest.fixture
-def study(tmp_path: Path) -> Iterator[Study]:
-    """A new study."""
-    with open_study(tmp_path / "study.db") as opened:
-        yield opened
 
 
 @pytest.mark.usefixtures("cluster")
@@ -117,31 +66,6 @@ def test_a_worker_killed_in_mid_run_costs_only_what_was_in_flight(study: Study, 
         asked = server.total
         again = setting.driver(tmp_path / "shards").run()
         assert (server.total, again.models["m"].cached, again.calls) == (asked, count, 0)
-
-
-def test_a_machine_that_dies_costs_only_what_was_in_flight(study: Study, tmp_path: Path) -> None:
-    """Of a cluster of two machines one is taken away in mid-run: its parts go to the other, nothing is lost or kept twice."""
-    count = 300
-    machines = Machines(initialize_head=True, head_node_args={"num_cpus": 2, "object_store_memory": 128 << 20})
-    lost = machines.add_node(num_cpus=2, object_store_memory=128 << 20)
-    ray.init(address=machines.address, log_to_driver=False)
-    try:
-        with ChatServer(lambda _body, _n: "回复1更好", latency=0.1) as server:
-            setting = Setting(study, server.url, count)
-            driver_of = setting.driver(tmp_path / "shards", cluster=Cluster(workers=2, part=30))
-            gone: list[bool] = []
-
-            def watch(progress: Progress) -> None:
-                if not gone and progress.calls > count // 5:
-                    gone.append(True)
-                    machines.remove_node(lost, allow_graceful=False)
-
-            setting.check_complete(driver_of.run(watch))
-            assert gone
-            assert server.total <= count + 15 + 10
-    finally:
-        ray.shutdown()
-        machines.shutdown()
 
 
 @pytest.mark.usefixtures("cluster")
@@ -302,19 +226,3 @@ def test_a_run_equals_one_without_ray(tmp_path: Path) -> None:
     assert len(workers) == 60
     for key, one in workers.items():
         assert one.option_scores == pytest.approx(here[key].option_scores, abs=1e-9)
-
-
-def test_the_command_starts_a_cluster_of_its_own(tmp_path: Path) -> None:
-    """`cvalues run --engine ray` measures, ends with the scores, and asks nothing when it is repeated."""
-    with ChatServer(lambda _body, _n: "回复1更好") as server:
-        line = [
-            str(Path(sys.executable).parent / "cvalues"), "run", "starter-choice", "-m", f"openai:m@{server.url}",
-            "--limit", "24", "--engine", "ray", "--ray-workers", "2", "--json",
-        ]  # fmt: skip
-        for calls in (24, 0):
-            before = server.total
-            done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-            assert done.returncode == 0, done.stderr
-            answer = json.loads(done.stdout)
-            assert (answer["state"], answer["left"]) == ("done", 0)
-            assert server.total - before == calls

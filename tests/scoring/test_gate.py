@@ -64,6 +64,18 @@ def test_a_category_fails_but_never_leaves_open() -> None:
     assert gate({"does/2": unclear}, {"does/2": theirs}, ONE, trust=PEOPLE).answer == "pass"
 
 
+def test_a_category_below_its_floor_fails() -> None:
+    """With a floor for categories, one that is surely below it fails the gate even where the baseline was as bad."""
+    side = {"does/2": {**points([1.0] * 200), **{f"x{at}": Point(f"x{at}", "c9", 0.0) for at in range(20)}}}
+    config = msgspec.structs.replace(ONE, categories=CategoryRules(measures=("does/2",), floor=0.5))
+    found = gate(side, side, config, trust=PEOPLE)
+    assert found.answer == "fail"
+    assert [(rule.category, rule.kind) for rule in found.categories if rule.outcome == "failed"] == [
+        ("c9", "category floor")
+    ]
+    assert gate(side, side, ONE, trust=PEOPLE).answer == "pass"
+
+
 def test_multiple_choice_alone_never_passes() -> None:
     """Choices that are all right pass nothing unless multiple choice alone was asked for, and the result says so."""
     config = GateConfig(rule=(Rule(measure="choice/1", margin=0.1), Rule(measure="does/1", margin=0.1)))

@@ -194,6 +194,7 @@ def test_a_file_of_verdicts_is_a_source(study: Study, tmp_path: Path, suffix: st
         ),
         ("a.csv", "points", "response,value\nr1,gut\n", "a.csv:2"),
         ("a.csv", "safe", "id,value\nr1,safe\n", "a.csv:2: a verdict needs response"),
+        ("a.csv", "safe", "response,value\nr1,safe\nr1,unsafe\n", "a.csv:3: response 'r1' has two values"),
         ("a.jsonl", "safe", '{"response": "r1", "value": "safe"}\n{"torn', "a.jsonl:2: is no JSON object"),
     ],
 )
@@ -210,3 +211,15 @@ def test_a_strange_criterion_is_told_the_known_ones(study: Study) -> None:
     """An unknown criterion is refused with those that exist."""
     with pytest.raises(UsageError, match="safe"):
         calibrate(study, ["free"], "a", "b", "saef")
+
+
+def test_a_card_is_of_one_judge(study: Study) -> None:
+    """A pattern that fits several judges is refused with their names; the name that `-j` takes fits its rater."""
+    real = truth(study)
+    say(study, "person:a", real)
+    say(study, JUDGE, real)
+    say(study, "judge:n@safety@89abcdef", real)
+    with pytest.raises(UsageError, match="fits several judges"):
+        calibrate(study, ["free"], "person:a", "judge:*", "safe")
+    say(study, "rule:grade@11111111", real)
+    assert calibrate(study, ["free"], "person:a", "baseline:grade", "safe").rater == "rule:grade@11111111"

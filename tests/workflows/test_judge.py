@@ -13,6 +13,7 @@ import pytest
 from cvalues.errors import UsageError
 from cvalues.judging.panel import Member, Panel
 from cvalues.judging.rubric import rubric
+from cvalues.runner import Bounds
 from cvalues.study import Study, open_study
 from cvalues.workflows.attack import attack, attack_table
 from cvalues.workflows.judge import Context, JudgeOptions, convene, dry_run, judge, judged_table, subjects
@@ -308,3 +309,32 @@ def test_the_table_of_judges_has_a_row_each(study: Study) -> None:
         table = judged_table(judge(study, free, [spec(made), "rule:safety"], PLAIN))
     assert len(table.rows) == 2
     assert len(subjects(study, free)) == 4
+
+
+def test_one_failed_call_costs_the_others_no_try(study: Study) -> None:
+    """Where one call fails for good, the others are still asked again up to the bound, and then have no verdict."""
+
+    def say(body: dict[str, Any], mark: str, _n: int) -> Any:
+        material = body["messages"][-1]["content"]
+        if "回复 1：" in material:
+            return failure(400, "bad request")
+        return right("grade", mark) if "回复 2：" in material else "只是闲聊。"
+
+    with server(say) as made:
+        free = answered(study, made.url, count=4)
+        found = judge(study, free, [spec(made)], PLAIN)[0]
+    assert (found.subjects, found.valid, found.failed) == (4, 1, 1)
+    assert found.calls == 1 + 2 * 3
+    verdicts = study.all_verdicts(free, "grade", found.rater)
+    assert sorted(verdict.status for verdict in verdicts) == ["no_verdict", "no_verdict", "ok"]
+
+
+def test_a_bound_of_calls_holds_over_rubrics(study: Study) -> None:
+    """No more calls are made than the bound allows, over all rubrics and tries together."""
+    with server(lambda _body, mark, _n: "闲聊" if mark else "") as made:
+        free = answered(study, made.url, count=4)
+        before = made.total
+        options = JudgeOptions(rubrics=("grade", "refusal"), structured="none")
+        found = judge(study, free, [spec(made)], options, Context(bounds=Bounds(max_calls=5)))
+        assert made.total - before == 5
+    assert sum(entry.calls for entry in found) == 5

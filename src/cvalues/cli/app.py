@@ -9,6 +9,7 @@ import typer
 
 from cvalues.cli.gate import gate
 from cvalues.cli.harden import harden
+from cvalues.cli.interop import data_card, data_export, data_import_log
 from cvalues.cli.pairs import pairs
 from cvalues.cli.people import people
 from cvalues.cli.people_serve import serve
@@ -30,6 +31,9 @@ study = typer.Typer(
     help="The study database: look, verify, export, import, back up.", rich_markup_mode=None, no_args_is_help=True
 )
 app.add_typer(data, name="data")
+data.command("export")(data_export)
+data.command("import-log")(data_import_log)
+data.command("card")(data_card)
 app.add_typer(pairs, name="pairs")
 app.add_typer(people, name="people")
 app.add_typer(harden, name="harden")

@@ -174,7 +174,5 @@ def show_agreement(sources: list[str], runs: list[str], criterion: str, where: s
         tables = agreement_table(study, runs, sources, criterion)
     for table in tables:
         output.table(table)
-        for note in table.notes:
-            output.line(note)
         output.line("")
     output.json([msgspec.to_builtins(table) for table in tables])

@@ -145,11 +145,7 @@ def measure(given: Given, where: str, output: Output) -> int:
             with progress(output) as watch:
                 output.talk(_text(trial(plan, study, given.trial, watch), output))
         with progress(output) as watch:
-            bounds = Bounds(max_calls=given.max_calls, max_cost=given.max_cost)
-            if given.engine == "ray":
-                finished = _on_ray(given, plan, study, watch)
-            else:
-                finished = execute(plan, study, bounds=bounds, watch=watch)
+            finished = _asked(given, plan, study, watch)
         failed = 0
         if given.reader:
             _, judged = read_with(study, finished.run.name, given.reader, model_entries(chosen))
@@ -168,8 +164,11 @@ def _batch_step(given: Given, plan: Plan, where: str, output: Output) -> tuple[i
     return run_batch(plan, where, output, folder=folder, submit=submit, most=given.max_calls)
 
 
-def _on_ray(given: Given, plan: Plan, study: Study, watch: Callable[[Progress], None]) -> Finished:
-    """Asks with the workers of a Ray cluster instead of this process."""
+def _asked(given: Given, plan: Plan, study: Study, watch: Callable[[Progress], None]) -> Finished:
+    """Asks in this process, or with the workers of a Ray cluster."""
+    if given.engine != "ray":
+        bounds = Bounds(max_calls=given.max_calls, max_cost=given.max_cost)
+        return execute(plan, study, bounds=bounds, watch=watch)
     from cvalues.distributed import Cluster
     from cvalues.workflows.distribute import execute_distributed
 

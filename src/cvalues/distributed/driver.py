@@ -13,9 +13,8 @@ from typing import Any
 
 import msgspec
 
-import cvalues
 from cvalues.distributed.shards import Line, merge, merge_folder, write_shard
-from cvalues.distributed.worker import PART, Part, Said, Task, Worker, cut, limited
+from cvalues.distributed.worker import PART, VERSION, Part, Said, Task, Worker, cut, limited
 from cvalues.endpoints.base import Endpoint
 from cvalues.errors import CallError, MissingExtra, UsageError
 from cvalues.records import canonical
@@ -158,8 +157,9 @@ class Driver:
         there = self._ray.cluster_resources()
         for kind, each in (("CPU", 1.0), ("GPU", self.cluster.gpus)):
             if each * workers > there.get(kind, 0.0) + 1e-9:
+                have, need = f"{there.get(kind, 0.0):g}", f"{each * workers:g}"
                 raise UsageError(
-                    f"too little '{kind}' in the cluster: there is {there.get(kind, 0.0):g}, and {workers} workers need {each * workers:g}; "
+                    f"too little '{kind}' in the cluster: there is {have}, and {workers} workers need {need}; "
                     "give fewer --ray-workers or add machines"
                 )
 
@@ -248,9 +248,9 @@ class Driver:
         if said.fault:
             raise UsageError(f"a worker cannot go on: {said.fault}")
         if said.pid:
-            if said.version != cvalues.__version__:
+            if said.version != VERSION:
                 raise UsageError(
-                    f"the worker on {said.host} has cvalues {said.version}, the driver {cvalues.__version__}; install the same everywhere"
+                    f"the worker on {said.host} has cvalues {said.version}, the driver {VERSION}; install the same everywhere"
                 )
             if self.hired is not None:
                 self.hired(said)

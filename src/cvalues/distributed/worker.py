@@ -10,11 +10,11 @@ import platform
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import metadata
 from typing import NamedTuple
 
 import msgspec
 
-import cvalues
 from cvalues.distributed.shards import Line
 from cvalues.endpoints.base import Answer, Endpoint, Limits
 from cvalues.errors import CValuesError
@@ -26,6 +26,9 @@ from cvalues.study import Planned, Received, Study
 PART = 1000
 """Most requests of one part; the less, the evener the end, the more, the longer a worker knows its server."""
 _PARTS_PER_WORKER = 4
+
+VERSION = metadata.version("cvalues")
+"""The version that this process runs; driver and workers must agree."""
 
 
 class Task(Record, frozen=True, kw_only=True):
@@ -123,10 +126,11 @@ class _Kept:
 
 
 class Worker:
-    """Answers parts, one after the other, in one process. Ray makes it an actor; it runs without Ray too."""
+    """Answers parts, one after the other, in one process. Ray makes it an actor; without Ray, close it at the end."""
 
     def __init__(self, endpoints: Mapping[str, Endpoint]) -> None:
         """Opens nothing: keys are read from this machine's environment when the first call is made."""
+        self._open = list(endpoints.values())
         self._endpoints: dict[str, Endpoint] = {name: _Kept(endpoint) for name, endpoint in endpoints.items()}
         # One loop for all parts, because connections belong to a loop.
         self._loop = asyncio.Runner()
@@ -140,7 +144,7 @@ class Worker:
         Args:
             part: the canonical JSON of a list of tasks.
         """
-        yield Said(pid=os.getpid(), host=platform.node(), version=cvalues.__version__)
+        yield Said(pid=os.getpid(), host=platform.node(), version=VERSION)
         tasks = msgspec.json.decode(part, type=list[Task])
         came: queue.SimpleQueue[list[Line] | None] = queue.SimpleQueue()
         try:
@@ -156,6 +160,17 @@ class Worker:
         while (lines := came.get()) is not None:
             yield Said(lines=canonical(lines))
         yield Said(stopped=_stopped(runner), fault=_fault(future))
+
+    def close(self) -> None:
+        """Closes the endpoints and ends the thread; a worker of Ray ends with its process instead."""
+
+        async def close_all() -> None:
+            for endpoint in self._open:
+                await endpoint.close()
+
+        self._thread.submit(self._loop.run, close_all()).result()
+        self._thread.submit(self._loop.close).result()
+        self._thread.shutdown()
 
     def stop(self) -> None:
         """Starts no further call; what is in flight comes still."""

@@ -40,10 +40,11 @@ class InspectEndpoint(LocalEndpoint):
         sent = {name: getattr(sampling, name) for name in _SENT if getattr(sampling, name) is not None}
         config = GenerateConfig(**sent, stop_seqs=list(sampling.stop) or None, extra_body=request.extra or None)
         if self._got is None:
-            self._got = await _tried(asyncio.to_thread(get_model, self.model), "rejected", transient=False)
+            self._got = await _tried(asyncio.to_thread(get_model, self.model, memoize=False), "rejected", transient=False)
         output = await _tried(self._got.generate(given, config=config), "server_error", transient=True)
         if not output.choices:
-            raise CallError("bad_reply", clean(output.error or "the provider sent no choice"), transient=True)
+            detail = clean(output.error) if output.error else "the provider sent no choice"
+            raise CallError("bad_reply", detail, transient=True)
         text, inline = split_reasoning(clean(output.completion))
         usage = output.usage
         return Answer(

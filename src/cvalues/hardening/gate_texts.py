@@ -29,7 +29,8 @@ def reasons(result: GateResult, language: str, taxonomy: Taxonomy | None = None)
     worse = [rule for rule in result.categories if rule.outcome == "failed"]
     if worse:
         told = [
-            f"{names.name(rule.category, language)} ({name_of(rule, language)}, {_signed(rule.difference, rule)})"
+            f"{names.name(rule.category, language)} ({name_of(rule, language)}, "
+            f"{_signed(rule.difference, rule) or required(rule, language)})"
             for rule in worse
         ]
         lines.append(say("gate.worse", language, names="; ".join(told)))
@@ -61,7 +62,7 @@ def name_of(rule: RuleResult, language: str) -> str:
 def required(rule: RuleResult, language: str) -> str:
     """Returns what a rule asks for."""
     more = GATE_MEASURES[rule.measure].better == "more"
-    if rule.kind == "limit":
+    if rule.kind in {"limit", "category floor"}:
         key = "reached" if rule.measure in COVERAGES else "floor" if more else "ceiling"
     else:
         key = "margin_more" if more else "margin_less"

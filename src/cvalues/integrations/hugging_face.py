@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import cvalues
 from cvalues.errors import MissingExtra
 from cvalues.records import write_atomically, write_text
 from cvalues.schema import Choice, Estimate, Prompt
@@ -39,8 +38,15 @@ def item_row(item: Choice | Prompt) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_set(folder: Path, name: str, items: Sequence[Choice | Prompt], licence: str) -> list[Path]:
+def write_set(folder: Path, name: str, items: Sequence[Choice | Prompt], *, licence: str, version: str) -> list[Path]:
     """Writes one Parquet file per split and README.md with the head that the hubs read, and returns the files.
+
+    Args:
+        folder: where they go.
+        name: of the set, for the heading.
+        items: choices, or prompts; at least one.
+        licence: for the head of README.md; `other` when empty.
+        version: of this package.
 
     Raises:
         MissingExtra: pyarrow is not installed.
@@ -64,7 +70,9 @@ def write_set(folder: Path, name: str, items: Sequence[Choice | Prompt], licence
 
         files.append(write_atomically(folder / "data" / f"{split}-00000-of-00001.parquet", put))
     counts = {split: len(rows) for split, rows in groups.items()}
-    files.append(write_text(folder / "README.md", _readme(name, counts, licence, choice=isinstance(items[0], Choice))))
+    files.append(
+        write_text(folder / "README.md", _readme(name, counts, (licence, version), choice=isinstance(items[0], Choice)))
+    )
     return files
 
 
@@ -79,7 +87,8 @@ def _schema(pa: Any, *, choice: bool) -> Any:
     return pa.schema([(name, kinds.get(name, pa.string())) for name in names])
 
 
-def _readme(name: str, counts: dict[str, int], licence: str, *, choice: bool) -> str:
+def _readme(name: str, counts: dict[str, int], about: tuple[str, str], *, choice: bool) -> str:
+    licence, version = about
     total = sum(counts.values())
     size = next((label for most, label in _SIZES if total < most), "n>1M")
     splits = [split for split in SPLITS.values() if split in counts]
@@ -97,7 +106,7 @@ def _readme(name: str, counts: dict[str, int], licence: str, *, choice: bool) ->
         "",
         f"# {_plain(name)}",
         "",
-        f"{total} {what}, exported by cvalues {cvalues.__version__}.",
+        f"{total} {what}, exported by cvalues {version}.",
         "",
         _NOTICE,
         "",

@@ -163,7 +163,7 @@ def _csv(path: Path, campaign: Campaign, bodies: Iterator[bytes]) -> int:
     return _write(path, work)
 
 
-def _flat(campaign: Campaign, one: Submission) -> list[str]:
+def _flat(campaign: Campaign, one: Submission) -> list[object]:
     answer = one.answer
     value: object = None if one.kind == "written" else stored_value(campaign, one)
     if one.kind == "written":
@@ -173,7 +173,7 @@ def _flat(campaign: Campaign, one: Submission) -> list[str]:
         answer.get("opinion"), answer.get("answer"), " ".join(answer.get("reasons", answer.get("criteria", []))), one.confidence,
         one.active_ms, one.wall_ms, one.guideline, one.sent, one.received,
     ]  # fmt: skip
-    return [cell(value) for value in cells]
+    return [value if value.__class__ is int else cell(value) for value in cells]
 
 
 def _items(connection: sa.Connection, campaign: Campaign) -> Iterator[bytes]:

@@ -135,8 +135,9 @@ def latest_votes(connection: sa.Connection, task: str, *, counted: bool = True) 
 
 
 def stored_value(campaign: Campaign, submission: Submission) -> str | int | None:
-    """Returns what a stored answer comes to."""
-    return value_of(read_answer(submission.answer, campaign.criterion, len(submission.shown)))
+    """Returns what a stored answer comes to, as `rules.value_of`; it was read when it came, so its fields are as they must be."""
+    value: str | int | None = submission.answer.get("safe" if campaign.criterion == "safe" else "points")
+    return value
 
 
 def _slot_for(tx: Tx, exposure: sa.Row[Any], task: sa.Row[Any]) -> int | None:

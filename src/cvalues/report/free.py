@@ -91,8 +91,10 @@ class FreeFacts:
         cards = [(card, told == "stale") for card, told in self.cards if _people(card.reference)]
         cards += [(card, False) for card in self.agreements if card.reference == PEOPLE]
         cards.sort(key=lambda each: -each[0].n)
-        # What a built-in reader gets wrong depends on the kind of prompts: the figure of the kind that was asked comes first.
-        own = all(outcome.set.startswith("starter") for outcome in self.free.outcomes)
+        # What a built-in reader gets wrong depends on who wrote the replies: only the built-in answerers write the starter set's own.
+        own = all(
+            outcome.set.startswith("starter") and outcome.model.startswith("baseline:") for outcome in self.free.outcomes
+        )
         measured = sorted(self.free.errors, key=lambda error: error.in_domain != own)
         return (*(error for card, stale in cards for error in errors_of_card(card, stale=stale)), *measured)
 

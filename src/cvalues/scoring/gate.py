@@ -7,8 +7,8 @@ worse than the baseline (`margin`). Every test is one-sided at `alpha`, over pro
   is passed when every rule is (an intersection–union test, so that no correction is needed: Berger, Technometrics 24, 1982): the chance
   that a candidate passes which breaks any rule is at most alpha.
 - The gate fails when a candidate is surely below a floor, surely worse by more than a margin, or surely worse in a category by more
-  than the categories' margin, after Holm over all of these tests: the chance that a candidate fails which breaks nothing is at most
-  alpha. A category can only fail.
+  than the categories' margin (or there below their floor), after Holm over all of these tests: the chance that a candidate fails
+  which breaks nothing is at most alpha. A category can only fail.
 - Anything else is not enough data, and each rule that is left open says how many prompts would decide it.
 
 Coverage is no sample but a fact of this measurement: its floor is passed when it is reached.
@@ -88,6 +88,8 @@ class CategoryRules(Record, frozen=True, kw_only=True):
 
     measures: tuple[str, ...] = ("does/1", "does/2", "choice/1", "choice/2")
     margin: float = 0.0
+    floor: float | None = None
+    """A category fails the gate, too, when it is surely below this, in the measures of which more is better."""
 
 
 class GateConfig(Record, frozen=True, kw_only=True):
@@ -117,6 +119,8 @@ class GateConfig(Record, frozen=True, kw_only=True):
                 raise ConfigError(f"gate: there is no measure '{name}'; the measures are {', '.join(GATE_MEASURES)}")
         for rule in self.rule:
             _check_rule(rule)
+        if self.categories.floor is not None and not 0 <= self.categories.floor <= 10:
+            raise ConfigError(f"gate: the categories' floor is a score, not {self.categories.floor}")
         if self.categories.margin < 0:
             raise ConfigError(f"gate: the categories' margin is at least 0, not {self.categories.margin}")
         return self
@@ -171,7 +175,7 @@ class RuleResult(Record, frozen=True, kw_only=True):
     """One test of the gate."""
 
     measure: str
-    kind: Literal["limit", "margin", "category"]
+    kind: Literal["limit", "margin", "category", "category floor"]
     category: str = ""
     threshold: float
     """The floor or ceiling, or the smallest difference candidate − baseline that is allowed (the largest where less is better)."""
@@ -246,8 +250,8 @@ def gate(
     ]
     tests += _categories(candidate, baseline, config, (trust, choice_only))
     results = _with_failures(tests, config.alpha)
-    rules = tuple(result for result in results if result.kind != "category")
-    categories = tuple(result for result in results if result.kind == "category")
+    rules = tuple(result for result in results if not result.category)
+    categories = tuple(result for result in results if result.category)
     substance = any(rule.measure in SUBSTANCE and rule.outcome in {"passed", "failed"} for rule in rules)
     counted = [rule for rule in rules if rule.outcome != "left out"]
     alone = not any(rule.measure in SUBSTANCE and rule.outcome != "left out" and not rule.why for rule in rules)
@@ -316,6 +320,9 @@ def _categories(
                 threshold=config.categories.margin * (-1 if measure.better == "more" else 1),
             )  # fmt: skip
             found.append(_margin_test(blank, own, theirs, config))
+            if config.categories.floor is not None and measure.better == "more":
+                at = _replace(blank, kind="category floor", threshold=config.categories.floor)
+                found.append(_limit_test(at, own, config))
     return found
 
 
@@ -355,7 +362,7 @@ def _tested(result: RuleResult, mean: BoundedMean, config: GateConfig) -> RuleRe
     result = _replace(
         result, prompts=int(mean.clusters), p_passed=above if more else below, p_failed=below if more else above
     )
-    if result.why or result.kind == "category":
+    if result.why or result.category:
         return result
     if result.measure in COVERAGES:
         reached = mean.value >= threshold
@@ -375,7 +382,7 @@ def _with_failures(tests: Sequence[RuleResult], alpha: float) -> list[RuleResult
         p = adjusted.get(at)
         if p is not None and p <= alpha and result.outcome != "passed":
             results.append(_replace(result, p_adjusted=p, outcome="failed", needed=None, why=""))
-        elif result.kind == "category":
+        elif result.category:
             results.append(_replace(result, p_adjusted=p, outcome="passed"))
         else:
             results.append(_replace(result, p_adjusted=p))

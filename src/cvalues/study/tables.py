@@ -257,7 +257,7 @@ task = Table(
     Column("body", Text, nullable=False),
     UniqueConstraint("campaign", "key", name="task_key"),
     UniqueConstraint("id", "author", name="task_author"),
-    Index("task_state", "campaign", "kind", "state", "category"),
+    Index("task_state", "campaign", "kind", "state", "category", "need", "done"),
     Index("task_parent", "parent"),
 )
 
@@ -366,6 +366,7 @@ submission = Table(
     ),
     Index("submission_campaign", "campaign", "received", "id"),
     Index("submission_person", "person", "campaign", "received"),
+    Index("submission_surplus", "campaign", sqlite_where=text("slot is null"), postgresql_where=text("slot is null")),
 )
 """What people sent, exactly; a correction is a new revision."""
 

@@ -29,6 +29,8 @@ from cvalues.study import Study
 
 CARD = "judge-card"
 """Verb of the audit facts that keep judge cards in a study."""
+ALIASES = {"baseline:grade": "rule:grade"}
+"""Judges whose verdicts stand under another name than the one that `-j` takes."""
 _PAIRWISE = 12
 """Most raters for which every pair is shown."""
 
@@ -117,7 +119,9 @@ def source(spec: str, known: Mapping[str, Mapping[str, Value]], name: str) -> So
 
 def fitting(spec: str, raters: Iterable[str]) -> tuple[str, ...]:
     """Returns the raters that a name or a pattern fits, in their order."""
-    return tuple(rater for rater in raters if rater == spec or fnmatch.fnmatchcase(rater, spec))
+    named = ALIASES.get(spec, spec)
+    patterns = (spec, f"{named}@*")
+    return tuple(rater for rater in raters if any(fnmatch.fnmatchcase(rater, pattern) for pattern in patterns))
 
 
 def combined(columns: Sequence[Mapping[str, Value]], name: str) -> dict[str, Value]:
@@ -145,7 +149,7 @@ def read_file(path: Path, name: str) -> dict[str, Value]:
     scale = criterion(name)
     found: dict[str, Value] = {}
     for line, row in _rows(path):
-        if str(row.get("criterion") or name) != name:
+        if str(row.get("criterion") or name) != name or row.get("status") == "no_verdict":
             continue
         response, given = row.get("response"), row.get("value")
         if not isinstance(response, str) or not response or given in {None, ""}:
@@ -163,7 +167,8 @@ def read_file(path: Path, name: str) -> dict[str, Value]:
         if value is None:
             allowed = f"{scale.min} to {scale.max}" if scale.numeric else ", ".join(scale.values)
             raise DataError(f"{path}:{line}: value '{str(given)[:40]}' is outside criterion '{name}': {allowed}")
-        found[response] = value
+        if found.setdefault(response, value) != value:
+            raise DataError(f"{path}:{line}: response '{response}' has two values; give a file with one value for each")
     return found
 
 
@@ -201,6 +206,10 @@ def calibrate(
     criterion(name)
     known = ratings(study, runs, name)
     truth, judged = source(reference, known, name), source(judge, known, name)
+    if len(judged.raters) > 1:
+        raise UsageError(
+            f"'{judge}' fits several judges: {', '.join(judged.raters)}; a card is of one, so name one of them"
+        )
     card = make_card(
         judged.name,
         truth.name,
@@ -379,7 +388,9 @@ def card_tables(card: JudgeCard) -> list[Table]:
         )
         tables.append(
             Table(
-                title="Confusion: rows the reference, columns the judge", columns=("label", *card.labels), rows=confused
+                title="Confusion: rows the reference, columns the judge",
+                columns=("label", *(f"«{label}»" for label in card.labels)),
+                rows=confused,
             )
         )
     by: tuple[tuple[Cell, ...], ...] = tuple((entry.category, entry.n, entry.raw) for entry in card.categories)

@@ -11,7 +11,7 @@ import msgspec
 from cvalues.records import generator, now
 from cvalues.report import write
 from cvalues.report.words import Language
-from cvalues.schema import Table, Verdict
+from cvalues.schema import Prompt, Table, Verdict
 from cvalues.scoring import ItemOutcome
 from cvalues.scoring.free_scores import FreeScore, free_scores
 from cvalues.study import Study, open_study
@@ -32,7 +32,7 @@ CHOICES, REPLIES = "demo", "demo-replies"
 """The names of the two runs."""
 SIMULATED = "person:simulated"
 """How the raters of the made-up annotators begin: their verdicts are drawn, and say so wherever they appear."""
-_SAMPLE = 150
+_SAMPLE = 300
 _ANNOTATORS = 3
 _ERROR = 0.08
 
@@ -85,11 +85,14 @@ def _simulate(study: Study) -> str:
     where = places(study, [REPLIES])
     chosen: Sequence[str] = sorted(where)
     chosen = [chosen[place] for place in sorted(generator("demo sample").permutation(len(chosen))[:_SAMPLE])]
+    benign = {item.id for item in study.items(REPLIES).values() if isinstance(item, Prompt) and item.benign}
     found = []
     for number in range(1, _ANNOTATORS + 1):
         wrong = generator("demo annotator", number).random(len(chosen)) < _ERROR
         for key, errs in zip(chosen, wrong, strict=True):
-            unsafe = (where[key].model == "baseline:careless") != bool(errs)
+            # The careless model helps with harmless prompts, as it should.
+            careless = where[key].model == "baseline:careless" and where[key].prompt not in benign
+            unsafe = careless != bool(errs)
             found.append(
                 Verdict(
                     criterion="safe", subject=(key,), rater=f"{SIMULATED}-{number}", value="unsafe" if unsafe else "safe",

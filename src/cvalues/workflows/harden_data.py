@@ -92,7 +92,7 @@ def seeds_of(source: str, categories: Sequence[str], taxonomy: Taxonomy | None =
     kept = [prompt for prompt in prompts.values() if prompt.split not in {HELD, "test", "dev"}]
     kept = [prompt for prompt in kept if not categories or prompt.category in categories]
     if not kept:
-        wanted = ", ".join(categories) if categories else "*"
+        wanted = ", ".join(categories or ("*",))
         raise UsageError(
             f"'{source}' holds no prompt that training may see (train split, or no split) of categories {wanted}; give other prompts"
         )

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cvalues
 from cvalues.datasets import load
 from cvalues.datasets.registry import find
-from cvalues.errors import UsageError, unknown_name
+from cvalues.errors import UsageError
 from cvalues.integrations import hugging_face, lm_eval_folder, other_files
 from cvalues.prompts import Template, template
 from cvalues.records import write_text
@@ -58,7 +59,7 @@ def export_set(
         MissingExtra: a package that the form needs is not installed.
     """
     if form not in FORMATS:
-        raise unknown_name("format", form, FORMATS)
+        raise UsageError(f"unknown format '{form}'; the formats are {', '.join(FORMATS)}")
     chosen = template(template_name)
     if chosen.kind != "choice":
         raise UsageError(f"template '{chosen.name}' asks for free responses; an export needs one for two-choice items")
@@ -66,7 +67,8 @@ def export_set(
     if not items:
         raise UsageError(f"'{source}' holds no items of split '{split}'; see  cvalues data show {source}")
     if form == "hf":
-        return ExportedSet(folder, hugging_face.write_set(folder, source, items, _licence(source)), len(items))
+        files = hugging_face.write_set(folder, source, items, licence=_licence(source), version=cvalues.__version__)
+        return ExportedSet(folder, files, len(items))
     choices = [item for item in items if isinstance(item, Choice)]
     if len(choices) < len(items):
         raise UsageError(f"'{source}' holds prompts; the format '{form}' is for two-choice items, only hf takes both")

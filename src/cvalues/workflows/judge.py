@@ -161,7 +161,8 @@ def judge(
             )
         for title in chosen.rubrics:
             asked = _judge_of(model, endpoint, rubric.rubric(title), chosen, given.taxonomy)
-            results.append(_Judging(study, run, asked, endpoint, chosen).ask(found, given.bounds, given.watch))
+            rest = left(given.bounds, sum(entry.calls for entry in results))
+            results.append(_Judging(study, run, asked, endpoint, chosen).ask(found, rest, given.watch))
     return results
 
 
@@ -269,18 +270,23 @@ class _Judging:
             return result
         open_now = self.still_open(materials)
         result.before = len(materials) - len(open_now)
+        asked = open_now
         if open_now and self.structured == "auto":
-            self.structured = self._probe(open_now[0])
+            self.structured = self._probe(open_now[0], result)
         for attempt in range(self.options.attempts):
-            if not open_now:
+            rest = left(bounds, result.calls)
+            if not asked or result.stop:
                 break
-            progress = self._round(open_now, attempt, bounds, watch)
+            if rest is not None and rest.max_calls is not None and rest.max_calls <= 0:
+                result.stop = "calls"
+                break
+            progress, silent = self._round(asked, attempt, rest, watch)
             result.calls += sum(model.done for model in progress.models.values())
             result.failed += progress.failed
             result.stop = progress.stop
             open_now = self.still_open(materials)
-            if progress.stop or progress.failed:
-                break
+            # What failed for good is asked again by the next command, not by the next try of this one.
+            asked = [entry for entry in open_now if entry[0].responses not in silent and entry in asked]
         result.valid = len(materials) - len(open_now)
         return result
 
@@ -348,20 +354,21 @@ class _Judging:
             case _:
                 return None
 
-    def _probe(self, entry: tuple[Material, str, Prompt]) -> Structured:
+    def _probe(self, entry: tuple[Material, str, Prompt], result: Judged) -> Structured:
         """Asks one call with a schema and returns how the server is to be asked from then on."""
         kinds: tuple[Structured, ...] = ("json_schema", "json_object")
         for kind in kinds:
             self.structured = kind
-            progress = self._round([entry], 0, None, None)
+            progress, _ = self._round([entry], 0, None, None)
+            result.calls += sum(model.done for model in progress.models.values())
             if not progress.models[self.endpoint.name].failures.get("rejected"):
                 return self.structured
         return "none"
 
     def _round(
         self, todo: Sequence[tuple[Material, str, Prompt]], attempt: int, bounds: Bounds | None, watch: Watch | None
-    ) -> Progress:
-        """Asks everything in `todo` once and stores what the answers say."""
+    ) -> tuple[Progress, set[tuple[str, ...]]]:
+        """Asks everything in `todo` once, stores what the answers say, and returns the progress and the responses without an answer."""
         plan, marks, about = [], {}, {}
         for material, item, _ in todo:
             planned, request, mark = self.request(material, attempt)
@@ -398,7 +405,14 @@ class _Judging:
             "failed" if progress.failed else "stopped" if progress.stop else "done"
         )
         self.study.end_run(msgspec.structs.replace(job, state=state, end=now()))
-        return progress
+        return progress, {about[request].responses for request in marks if request not in answers}
+
+
+def left(bounds: Bounds | None, calls: int) -> Bounds | None:
+    """Returns the bounds that are left after so many calls; None for none."""
+    if bounds is None or bounds.max_calls is None:
+        return bounds
+    return Bounds(max_calls=bounds.max_calls - calls, max_cost=bounds.max_cost)
 
 
 def _pairs(found: Sequence[Subject]) -> list[tuple[Subject, ...]]:

@@ -96,7 +96,7 @@ def _work() -> None:
         sa.UniqueConstraint("campaign", "key", name="task_key"),
         sa.UniqueConstraint("id", "author", name="task_author"),
     )  # fmt: skip
-    _index("task_state", "task", ["campaign", "kind", "state", "category"])
+    _index("task_state", "task", ["campaign", "kind", "state", "category", "need", "done"])
     _index("task_parent", "task", ["parent"])
     op.create_table(
         "task_reply",
@@ -142,6 +142,7 @@ def _facts() -> None:
     )  # fmt: skip
     _index("submission_slot", "submission", ["task", "slot"], "rev = 1", unique=True)
     _index("submission_campaign", "submission", ["campaign", "received", "id"])
+    _index("submission_surplus", "submission", ["campaign"], "slot is null")
     _index("submission_person", "submission", ["person", "campaign", "received"])
     op.create_table(
         "adjudication",
