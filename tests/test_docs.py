@@ -332,7 +332,11 @@ def test_no_host_of_a_package_index_and_no_machine_path() -> None:
         r"registry\." + "npm",
         "index" + "-url",
     ]
-    bad = re.compile("|".join([*hosts, r"(?<![\w.~$}])/(?:root|ho" + r"me|Users)/\w", r"(?<![\w.~$}])/wo" + r"rk/(?:main|shared|\.)"]))
+    bad = re.compile(
+        "|".join(
+            [*hosts, r"(?<![\w.~$}])/(?:root|ho" + r"me|Users)/\w", r"(?<![\w.~$}])/wo" + r"rk/(?:main|shared|\.)"]
+        )
+    )
     found = []
     for path in tracked():
         try:
@@ -427,7 +431,11 @@ def preset_table() -> str:
     """The presets with what they hold."""
     rows = []
     for name, entry in presets().items():
-        limit = f"{entry.encoder} (encoder)" if entry.encoder else str(entry.context or ("—" if entry.group == "paper" else "its configuration"))
+        limit = (
+            f"{entry.encoder} (encoder)"
+            if entry.encoder
+            else str(entry.context or ("—" if entry.group == "paper" else "its configuration"))
+        )
         form = "chat template of its tokenizer" if entry.format is None else "own"
         form = "chat messages" if entry.kind == "api" else form
         rows.append((f"`{name}`", entry.title, form, limit, entry.weights, entry.licence))

@@ -175,7 +175,7 @@ def test_another_version_on_a_machine_is_refused(study: Study, tmp_path: Path, m
     """A worker with another version of cvalues ends the run with both versions in the message."""
     with ChatServer(lambda _body, _n: "回复1更好") as server:
         setting = Setting(study, server.url, 10)
-        monkeypatch.setattr(driver.cvalues, "__version__", "9.9")
+        monkeypatch.setattr(driver, "VERSION", "9.9")
         with pytest.raises(UsageError, match=r"has cvalues [\d.]+, the driver 9\.9"):
             setting.driver(tmp_path / "shards").run()
     assert study.counts()["claim"] == 0

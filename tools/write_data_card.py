@@ -101,12 +101,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "audit_text": (
         (
             "下列数字说明不读问题、只看回复的表面能答对多少。有门槛的捷径必须落在门槛内；没有门槛的（字的集合、n-gram 模型）如实列出，"
-            "作为任何模型都应超过的下限。"
+            "作为任何模型都应超过的下限。只看回复的模型若按每种配对分别拟合，几乎全对：本集的二选一成绩可以只凭字面得到，"
+            "高分不说明读懂了问题。`hard` 按随包发布的那一个 n-gram 模型（`baseline:ngram`，三种配对一起拟合）标出，比分别拟合的弱。"
         ),
         (
             "These figures say how much can be got right from the surface of the replies without reading the question. Shortcuts with a "
             "bar must stay inside it; those without one (bag of characters, n-gram model) are reported as they are, the floor that any "
-            "model must beat."
+            "model must beat. A model of the replies alone that is fitted for each pair type by itself gets nearly every pair: a "
+            "two-choice score on this set can be had from the wording, and a high one does not show that the question was understood. "
+            "`hard` is marked by the one n-gram model that ships (`baseline:ngram`, fitted on all pair types together), which is weaker."
         ),
     ),
     "blind": ("## 盲读", "## Blind reading"),

@@ -24,7 +24,7 @@ RUN = [sys.executable, "-m", "cvalues"]
 def cvalues(*arguments: str, cwd: Path, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
     """Runs a command in a folder and checks its exit code; no traceback may ever be seen."""
     done = subprocess.run(
-        [*RUN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+        [*RUN, *arguments], cwd=cwd, capture_output=True, text=True, timeout=600, check=False,
         env={**os.environ, "CVALUES_LANG": "en", **environment},
     )  # fmt: skip
     assert done.returncode == code, done.stderr + done.stdout

@@ -121,7 +121,20 @@ def test_prompts_with_approved_answers_are_imported_and_built_from() -> None:
     ]
     pairfiles.write(Path("train.jsonl"), rows)
     result = CliRunner().invoke(
-        app, ["pairs", "import", "train.jsonl", "-o", "good.jsonl", "--quarantine", "bad.jsonl", "--numbering", "repair", "--lang", "zh"]
+        app,
+        [
+            "pairs",
+            "import",
+            "train.jsonl",
+            "-o",
+            "good.jsonl",
+            "--quarantine",
+            "bad.jsonl",
+            "--numbering",
+            "repair",
+            "--lang",
+            "zh",
+        ],
     )
     assert result.exit_code == 0
     assert "train.jsonl:3: answer: 回复为空 [empty_reply]" in result.stderr

@@ -40,7 +40,9 @@ class InspectEndpoint(LocalEndpoint):
         sent = {name: getattr(sampling, name) for name in _SENT if getattr(sampling, name) is not None}
         config = GenerateConfig(**sent, stop_seqs=list(sampling.stop) or None, extra_body=request.extra or None)
         if self._got is None:
-            self._got = await _tried(asyncio.to_thread(get_model, self.model, memoize=False), "rejected", transient=False)
+            self._got = await _tried(
+                asyncio.to_thread(get_model, self.model, memoize=False), "rejected", transient=False
+            )
         output = await _tried(self._got.generate(given, config=config), "server_error", transient=True)
         if not output.choices:
             detail = clean(output.error) if output.error else "the provider sent no choice"

@@ -93,7 +93,8 @@ class FreeFacts:
         cards.sort(key=lambda each: -each[0].n)
         # What a built-in reader gets wrong depends on who wrote the replies: only the built-in answerers write the starter set's own.
         own = all(
-            outcome.set.startswith("starter") and outcome.model.startswith("baseline:") for outcome in self.free.outcomes
+            outcome.set.startswith("starter") and outcome.model.startswith("baseline:")
+            for outcome in self.free.outcomes
         )
         measured = sorted(self.free.errors, key=lambda error: error.in_domain != own)
         return (*(error for card, stale in cards for error in errors_of_card(card, stale=stale)), *measured)

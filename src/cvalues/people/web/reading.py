@@ -72,12 +72,23 @@ class Deed(Record, frozen=True, kw_only=True):
     detail: str
 
 
-def person_name(desk: Desk, person: str) -> str:
-    """Returns what a person is called: name, else handle, else pseudonym."""
-    p = tables.person.c
+_BEARINGS = (
+    sa.select(tables.person.c.name, tables.person.c.handle, tables.role_grant.c.role)
+    .outerjoin(
+        tables.role_grant,
+        (tables.role_grant.c.person == tables.person.c.id)
+        & (tables.role_grant.c.role == "manager")
+        & tables.role_grant.c.revoked.is_(None),
+    )
+    .where(tables.person.c.id == sa.bindparam("who"))
+)
+
+
+def bearings(desk: Desk, person: str) -> tuple[str, bool]:
+    """Returns what a person is called (name, else handle, else pseudonym) and whether they manage a campaign."""
     with desk.reading() as connection:
-        row = connection.execute(sa.select(p.name, p.handle).where(p.id == person)).first()
-    return str((row.name or row.handle) if row is not None else "") or person
+        row = connection.execute(_BEARINGS, {"who": person}).first()
+    return (str(row.name or row.handle or person), row.role is not None) if row is not None else (person, False)
 
 
 def managed(desk: Desk, person: str) -> list[str]:

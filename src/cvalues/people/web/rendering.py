@@ -182,12 +182,11 @@ class Web:
         """Returns a page as HTML."""
         signed = visit.session is not None
         person = visit.session.person if visit.session is not None else ""
+        called, manages = reading.bearings(self.desk, person) if signed else ("", False)
         speech = Speech(visit.language)
         body = _environment().get_template(template).render(
             t=speech, lang="zh-CN" if visit.language == "zh" else "en", language=visit.language, csrf=visit.csrf, person=person,
-            called=reading.person_name(self.desk, person) if signed else "",
-            manages=bool(reading.managed(self.desk, person)) if signed else False,
-            insecure=self.settings.insecure, said=words.scripts(visit.language), **values,
+            called=called, manages=manages, insecure=self.settings.insecure, said=words.scripts(visit.language), **values,
         )  # fmt: skip
         return Response(body, media_type=MediaType.HTML, status_code=status)
 

@@ -32,6 +32,7 @@ def text(key: str, language: str, **values: Any) -> str:
     return found
 
 
+@functools.cache
 def scripts(language: str) -> dict[str, str]:
     """Returns the phrases that the scripts show, by name."""
     return {
