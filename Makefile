@@ -26,7 +26,7 @@ endif
 
 $(LOCAL_STAMP): pyproject.toml constraints.txt
 	test -x $(LOCAL)/bin/python || $(PYTHON) -m venv $(LOCAL)
-	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt torch transformers accelerate trl peft datasets pytest
+	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt torch transformers accelerate pytest
 ifeq ($(FROM),wheel)
 	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt "$$(ls dist/*.whl)"
 else

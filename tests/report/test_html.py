@@ -22,7 +22,7 @@ from cvalues.report import ModelFacts, ReportInput
 from cvalues.report.facts import Facts
 from cvalues.report.html import render
 from cvalues.report.words import Language, Words, phrases
-from cvalues.schema import Reply, Response, Run, SetRef
+from cvalues.schema import Estimate, Reply, Response, Run, SetRef, Table, Verdict
 from cvalues.scoring.free import STATES
 from cvalues.taxonomy import builtin
 
@@ -178,6 +178,28 @@ def test_numbers_of_the_leaderboard_are_in_the_text() -> None:
             assert words.interval(row.acc(level)) in text
 
 
+def demonstrated(data: ReportInput) -> ReportInput:
+    """A measurement with comparison pairs and the verdict of a simulated annotator, as `cvalues demo` makes one."""
+    table = Table(
+        title="Pairs", columns=("model", "accuracy", "pairs", "note"), rows=(("rm", Estimate(value=0.9), 10, None),)
+    )
+    made_up = Verdict(criterion="safe", subject=("x",), rater="person:simulated-1", value="safe")
+    free = msgspec.structs.replace(data.free, verdicts={**data.free.verdicts, "x": [made_up]})
+    return msgspec.structs.replace(data, pairs={"zh": (table,), "en": (table,)}, free=free)
+
+
+def test_pairs_and_simulated_annotators_are_shown() -> None:
+    """The report shows the tables of comparison pairs in both formats, and says of simulated annotators that they are made up."""
+    from cvalues.report.markdown import render as markdown
+
+    facts = Facts(demonstrated(free_measurements()[0]))
+    page, text = render(facts, BOTH), markdown(facts, Words("en", builtin()))
+    for shown in (page, text):
+        assert "Comparison pairs and reward models" in shown
+        assert "90.0" in shown
+        assert "person:simulated" in shown
+
+
 def test_every_phrase_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """No phrase of the table is dead: each is said by the report of some measurement, or named by the script."""
     from cvalues.report.markdown import render as markdown
@@ -218,6 +240,7 @@ def test_every_phrase_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         msgspec.structs.replace(full, outcomes=[o for o in full.outcomes if o.category == "law"]),
         ReportInput(taxonomy=builtin()),
         *free_measurements(),
+        demonstrated(free_measurements()[0]),
     ]
     for data in measurements:
         facts = Facts(data)

@@ -165,7 +165,8 @@ def return_to(web: TheWeb, visit: TheVisit, task: FromPath[str], form: TheForm) 
 @threaded
 def past(web: TheWeb, visit: TheVisit) -> Response[Any]:
     """The person's latest answers, each open for correction."""
-    return web.page(visit, "history.html.j2", entries=history(web.desk, visit.person))
+    known = {code: texts[visit.language] for kind in kinds().values() for code, texts in kind.reasons.items()}
+    return web.page(visit, "history.html.j2", entries=history(web.desk, visit.person), reasons=known)
 
 
 @get("/learn/{campaign:str}", opt={"access": SIGNED_IN}, include_in_schema=False)

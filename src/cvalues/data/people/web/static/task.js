@@ -140,7 +140,8 @@ async function keepDraft() {
   clearTimeout(timer);
   if (sending || !touched) return;
   const body = draft();
-  if ("decided" in form.dataset) return;
+  // A choice alone is kept here; the server keeps what took time to write.
+  if ("decided" in form.dataset || !["opinion", "answer", "rationale"].some((name) => text(name))) return;
   try {
     const found = await call("PUT", `/api/v1/drafts/${task}`, { body, revision: body.at });
     saved.textContent = found.ok ? say("saved") : say("saved_here");
