@@ -31,7 +31,7 @@ def asked() -> tuple[set[str], set[str]]:
             for key in pair
             if f"script.{key}" in phrases()
         }
-        whole |= {f"script.{key}" for key in re.findall(r'\["(\w+)", "\w+"\]', script)}
+        whole |= {f"script.{key}" for key in re.findall(r'(?:return|\?) \["(\w+)", "\w+"\]', script)}
         begun |= {f"script.{key}" for key in re.findall(r"say\(`(\w+)\$", script)}
     for path in [*(SOURCE / "people/web").glob("*.py"), SOURCE / "cli/people_serve.py"]:
         whole |= set(re.findall(r'(?:self|text)\("([\w]+\.[\w\-]+)"', path.read_text("utf-8")))
