@@ -15,6 +15,7 @@ from litestar.response import File
 
 from cvalues.errors import CValuesError, NotEnoughData
 from cvalues.people import holding
+from cvalues.people.accounts import find_person
 from cvalues.people.agreeing import Agreement, agreement
 from cvalues.people.campaigns import (
     change_settings,
@@ -153,7 +154,7 @@ def members(web: TheWeb, visit: TheVisit, campaign: FromPath[str], request: Requ
 @threaded
 def member_state(web: TheWeb, visit: TheVisit, campaign: FromPath[str], form: TheForm) -> Response[Any]:
     """Pauses a person in a campaign, or lets them work again."""
-    person = form.text("person")
+    person = find_person(web.desk, form.text("person"))
     holding.set_member_state(web.desk, campaign, person, form.text("state"), actor=visit.person, why=form.text("why"))
     web.kept.pop(f"quality:{campaign}", None)
     return go(place("manage", campaign, "people") + "?person=" + person)

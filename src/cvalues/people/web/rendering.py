@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import logging
+import re
 import traceback
 import urllib.parse
 from collections.abc import Mapping
@@ -96,14 +97,13 @@ class Form:
         return [value for value in self._fields.getall(name, []) if isinstance(value, str)]
 
     def number(self, name: str) -> int | None:
-        """Returns a whole number, None for an empty field; raises BadAnswer for anything else."""
+        """Returns a whole number, None for an empty field; raises BadAnswer for anything else and above nine digits."""
         given = self.text(name).strip()
         if not given:
             return None
-        try:
-            return int(given)
-        except ValueError as error:
-            raise BadAnswer(f"the field '{name[:40]}': expected a whole number") from error
+        if not re.fullmatch(r"-?[0-9]{1,9}", given):
+            raise BadAnswer(f"the field '{name[:40]}': expected a whole number")
+        return int(given)
 
     def file(self, name: str) -> Any:
         """Returns an uploaded file, None for none."""
@@ -201,6 +201,7 @@ class Web:
 
 def go(where: str) -> Response[None]:
     """Returns the redirect after a form; `where` is a path of this site, otherwise the visitor's own page."""
+    where = urllib.parse.quote(where, safe="/\\?=&%\r\n")
     safe = where.startswith("/") and not where.startswith(("//", "/\\")) and "\r" not in where and "\n" not in where
     return Response(None, status_code=303, headers={"Location": where if safe else "/me"})
 
