@@ -184,7 +184,7 @@ def test_the_answerers_come_out_in_the_known_order(judged: Path) -> None:
 
 def test_both_kinds_of_run_make_one_report(judged: Path) -> None:
     """A choice run and a free run are reported together; telling and doing meet on the prompts that both asked."""
-    data = gather(["free", "choice"], judged)
+    data = gather(["free", "choice", "free"], judged)
     path = write(judged.parent / "both", data)
     kept = read_results(path.parent / "results.json")
     assert len(kept.free) == len(data.free.outcomes)

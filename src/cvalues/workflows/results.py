@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from cvalues.choice.read import RATER
 from cvalues.errors import UsageError
 from cvalues.report import FreeInput, ModelFacts, ReportInput, read_results
@@ -98,7 +100,7 @@ def gather(
     """Returns what a report of the given runs is made from: two-choice runs, runs of free responses, or both.
 
     Args:
-        references: run names, `latest`, `FILE.db#NAME`, or paths of results.json.
+        references: run names, `latest`, `FILE.db#NAME`, or paths of results.json; a run that is named twice counts once.
         study: the study that plain names refer to.
         taxonomy: names of categories; the built-in one when None.
         language: language in which the page opens.
@@ -108,9 +110,9 @@ def gather(
     Raises:
         UsageError: a run or the rater does not exist, or two runs give the same model on the same items.
     """
-    parts = [_part(reference, study) for reference in references]
+    parts = {msgspec.json.encode(part.runs): part for part in (_part(reference, study) for reference in references)}
     merged = _Parts()
-    for part in parts:
+    for part in parts.values():
         merged.add(part)
     return ReportInput(
         taxonomy=taxonomy or builtin(),

@@ -81,7 +81,7 @@ def test_offline_and_back(site: Site, opened: Window) -> None:
     opened.press("d", "2", "t")
     opened.write("离线时写的")
     opened.press("Ctrl+Enter")
-    assert opened.until("return document.getElementById('saved').textContent") == text("script.waits", "zh")
+    opened.until("return document.getElementById('saved').textContent === arguments[0]", text("script.waits", "zh"))
     assert "1" in opened.until("return document.querySelector('.notice-waiting')?.textContent")
     assert answers(site, person) == []
     opened.offline(False)
