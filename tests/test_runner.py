@@ -43,9 +43,9 @@ def go(study: Study, entries: list[Planned], endpoint: object, bounds: Bounds | 
     return asyncio.run(ask_all(study, "r", entries, {"m": endpoint}, bounds=bounds))  # type: ignore[dict-item]
 
 
-def quick(url: str, **limits: object) -> HttpEndpoint:
+def quick(url: str, timeout: float = 2, **limits: object) -> HttpEndpoint:
     """An endpoint that does not wait long between tries."""
-    return HttpEndpoint("m", url, timeout=2, limits=Limits(**limits))  # type: ignore[arg-type]
+    return HttpEndpoint("m", url, timeout=timeout, limits=Limits(**limits))  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
@@ -58,8 +58,8 @@ def test_every_answer_is_kept_and_nothing_is_asked_twice(study: Study) -> None:
     """All requests are answered once, and a second run asks nothing."""
     entries = begin(study, 300)
     with ChatServer(lambda _body, _n: "回复1更好") as server:
-        first = go(study, entries, quick(server.url))
-        again = go(study, entries, quick(server.url))
+        first = go(study, entries, quick(server.url, timeout=60))
+        again = go(study, entries, quick(server.url, timeout=60))
         assert max(server.calls.values()) == 1
         assert server.total == 300
     assert (first.models["m"].done, first.models["m"].failed, first.left) == (300, 0, 0)

@@ -106,11 +106,11 @@ def test_near_duplicates_refuses_a_senseless_threshold(threshold: float) -> None
 
 @pytest.mark.slow
 def test_near_duplicates_of_150_000_prompts() -> None:
-    """A data set of 150,000 short prompts of one template, the worst case, takes under a minute."""
+    """A data set of 150,000 short prompts of one template, the worst case, takes under a minute of one processor."""
     texts = [f"如果遇到第{i % 500}种情况{i * 7919 % 100_003}应该怎么办才好" for i in range(150_000)]
-    start = time.monotonic()
+    start = time.process_time()
     near_duplicates(texts)
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 60
 
 
 @pytest.mark.parametrize(
