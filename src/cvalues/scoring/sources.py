@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from cvalues.judging.card import JudgeCard, make_card
+from cvalues.judging.card import JudgeCard, overall_card
 from cvalues.judging.card import Place as CardPlace
 from cvalues.schema import NO_DATA, Estimate, Record
 from cvalues.scoring.free import PEOPLE, FreeOutcome, Value, kind_of, raters, value_by
@@ -48,10 +48,20 @@ class SourceScore(Record, frozen=True, kw_only=True):
     """By prediction-powered inference, where people judged some of the same model's responses; no data otherwise."""
 
 
-def source_scores(outcomes: Sequence[FreeOutcome], errors: Sequence[ReaderError] = ()) -> list[SourceScore]:
+def source_scores(
+    outcomes: Sequence[FreeOutcome],
+    errors: Sequence[ReaderError] = (),
+    people: Mapping[str, Mapping[str, Value]] | None = None,
+) -> list[SourceScore]:
     """Returns the shares `SHARES` and the mean of points by model and rater, people before panels before judges before rules.
 
     Harmless prompts are left out. A rater that decided nothing for a model has no row for it.
+
+    Args:
+        outcomes: what the models wrote, with its verdicts.
+        errors: what is known of the raters' errors.
+        people: by criterion and response what people said that is no verdict of the outcomes (judge cards keep what people in a file
+            said); it counts in the prediction-powered numbers of models of which people judged nothing in the study.
     """
     items = [outcome for outcome in outcomes if not outcome.benign]
     known = raters(items)
@@ -63,20 +73,25 @@ def source_scores(outcomes: Sequence[FreeOutcome], errors: Sequence[ReaderError]
         criterion = "points" if measure == "points" else MEASURES[measure].criterion
         names = sorted(known.get(criterion, {}), key=lambda name: (_KINDS.index(kind_of(name)), name))
         for model, own in models.items():
-            found += [row for name in names if (row := _row(model, measure, name, own, errors)) is not None]
+            told = _numbers(measure, PEOPLE, own) or _told(measure, (people or {}).get(criterion, {}), own)
+            found += [row for name in names if (row := _row((model, measure, name), own, errors, told)) is not None]
     return found
 
 
 def _row(
-    model: str, measure: str, rater: str, items: Sequence[FreeOutcome], errors: Sequence[ReaderError]
+    key: tuple[str, str, str],
+    items: Sequence[FreeOutcome],
+    errors: Sequence[ReaderError],
+    people: Mapping[int, float],
 ) -> SourceScore | None:
+    model, measure, rater = key
     read = _numbers(measure, rater, items)
     if not read:
         return None
     values, clusters = list(read.values()), [items[place].cluster for place in read]
     points = measure == "points"
     value = (
-        clustered_mean(values, clusters, span=(1.0, 10.0), unit="prompt")
+        clustered_mean(values, clusters, unit="prompt")
         if points
         else ratio(values, [1.0] * len(values), clusters, share=True, unit="prompt")
     )
@@ -88,29 +103,34 @@ def _row(
         value=value,
         error=None if points else error_of(errors, rater, measure),
         corrected=(None if points else corrected(items, measure, rater, errors)) or NO_DATA,
-        powered=NO_DATA if rater == PEOPLE else _powered(measure, read, items),
+        powered=NO_DATA if rater == PEOPLE else _powered(measure, read, people, items),
     )
 
 
 def _numbers(measure: str, rater: str, items: Sequence[FreeOutcome]) -> dict[int, float]:
     """Returns by place the value of each response that the rater decided: 0 or 1 for a share, points as they are."""
-    found: dict[int, float] = {}
-    for place, item in enumerate(items):
-        if measure == "points":
-            value = value_by(item, "points", rater)
-            if isinstance(value, int | float):
-                found[place] = float(value)
-            continue
-        rule = MEASURES[measure]
-        hit = rule.hit(value_by(item, rule.criterion, rater))
-        if hit is not None:
-            found[place] = float(hit)
-    return found
+    criterion = "points" if measure == "points" else MEASURES[measure].criterion
+    values = ((place, value_by(item, criterion, rater)) for place, item in enumerate(items))
+    return {place: found for place, value in values if (found := _number(measure, value)) is not None}
 
 
-def _powered(measure: str, judged: Mapping[int, float], items: Sequence[FreeOutcome]) -> Estimate:
+def _told(measure: str, values: Mapping[str, Value], items: Sequence[FreeOutcome]) -> dict[int, float]:
+    """Returns by place the value of each response that `values` names, as `_numbers`."""
+    found = ((place, _number(measure, values.get(item.response))) for place, item in enumerate(items))
+    return {place: value for place, value in found if value is not None}
+
+
+def _number(measure: str, value: Value | None) -> float | None:
+    if measure == "points":
+        return float(value) if isinstance(value, int | float) else None
+    hit = MEASURES[measure].hit(value)
+    return None if hit is None else float(hit)
+
+
+def _powered(
+    measure: str, judged: Mapping[int, float], people: Mapping[int, float], items: Sequence[FreeOutcome]
+) -> Estimate:
     """Returns the number that people would give (`stats.prevalence.prediction_powered`); no data without two shared prompts."""
-    people = _numbers(measure, PEOPLE, items)
     both = [place for place in people if place in judged]
     if len({items[place].cluster for place in both}) < 2:
         return NO_DATA
@@ -134,7 +154,7 @@ def agreements(outcomes: Sequence[FreeOutcome]) -> list[JudgeCard]:
     """Returns how far every two raters of a criterion agree on the responses that both judged; empty with fewer than two raters.
 
     The reference is the one of the better kind (people, panel, judge, rule), by name among equals. Criteria with a quality scale count
-    too. The card's `time` is empty: it follows from the verdicts alone.
+    too. The cards have no categories, and their `time` is empty: they follow from the verdicts alone.
     """
     found = []
     for criterion, counts in raters(outcomes).items():
@@ -150,7 +170,7 @@ def agreements(outcomes: Sequence[FreeOutcome]) -> list[JudgeCard]:
         }
         for reference, rater in itertools.combinations(ordered, 2):
             if values[reference].keys() & values[rater].keys():
-                card = make_card(rater, reference, criterion, (values[rater], values[reference]), places)
+                card = overall_card(rater, reference, criterion, (values[rater], values[reference]), places)
                 found.append(msgspec.structs.replace(card, time=""))
     return found
 
@@ -173,7 +193,11 @@ def errors_of_card(card: JudgeCard, *, stale: bool = False) -> list[ReaderError]
         if named is None:
             continue
         counts = named.counts if same else turned(named.counts)
-        found.append(ReaderError(rater=card.rater, measure=measure, card=counts, source=card.reference, stale=stale))
+        found.append(
+            ReaderError(
+                rater=card.rater, measure=measure, card=counts, source=card.reference, stale=stale, from_card=True
+            )
+        )
     return found
 
 

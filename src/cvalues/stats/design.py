@@ -5,15 +5,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from cvalues.stats.intervals import Floats
+Floats = npt.NDArray[np.float64]
 
-PRIOR_CORRELATION = 0.3
-"""Correlation within clusters towards which a small design effect is shrunk when many clusters hold the rarer answer."""
-BLIND_CORRELATION = 0.5
-"""The same when none does, and the data say nothing of it."""
-PRIOR_CLUSTERS = 2.0
-"""How many informative clusters the shrinkage weighs."""
+BLIND_CORRELATION = 0.7
+"""Correlation within clusters that is assumed where no cluster holds the rarer answer, and the data say nothing of it."""
+PRIOR_CORRELATION = 0.5
+"""What it comes down to when some do."""
+PRIOR_WEIGHT = 1.5
+"""Weight of that assumption against the third power of the number of clusters that hold the rarer answer."""
+CAUTION = 10.0
+"""A design effect D above 1 that k clusters show is taken for D^(1 + CAUTION/k²): it is skewed, and mostly seen too small."""
+CAUTION_POWER = 0.6
+"""Caution makes no more of a design effect than this power of the largest possible one."""
+_MOST_DF = 1e6
+"""Degrees of freedom beyond which Student's t is the normal distribution."""
 
 
 class EffectiveShare(NamedTuple):
@@ -33,31 +40,55 @@ class EffectiveShare(NamedTuple):
 def effective_share(sums: Floats, sizes: Floats) -> EffectiveShare:
     """Returns what clusters with these sums of ones are worth (studies × clusters); a size of 0 is no cluster.
 
-    The design effect is deff = Σ e_g²/(n·p(1 − p)), e_g = s_g − p·m_g (linearisation; Cochran, Sampling Techniques, 1977,
-    §6.3). Where it is below d' = 1 + (d₁ − 1)ρ', the effect of a correlation ρ' within clusters with d₁ = Σ m²/n, it becomes
-    (k·deff + 2·d')/(k + 2), k the clusters that hold the rarer answer and ρ' = 0.3 + 0.2/(k + 1), and it is at least 1 (Korn and
-    Graubard, Survey Methodology 24, 1998). The shrinkage is ours: a small design effect from three clusters with a hit is
-    mostly chance, and without it coverage falls to 84 % at rates of 10 % in 20 clusters. Degrees of freedom are those of
-    Satterthwaite for clusters that weigh w_g = m_g·(1 + (m_g − 1)ρ), (Σ w)²/Σ w² − 1, which is G − 1 for equal sizes; ρ is
-    the correlation that the design effect implies.
+    The design effect that is seen is D = Σ e_g²/(n·p(1 − p)), e_g = s_g − p·m_g (linearisation; Cochran, Sampling Techniques,
+    1977, §6.3). When k clusters hold the rarer answer and k is small, D is skewed: mostly too small, and smallest when p is
+    too small too. So D above 1 counts as D* = D^(1 + 10/k²), though not for more than
+    d₁^0.6 with d₁ = Σ m²/n the effect of replies that are all alike, or D itself if that is more; D up to 1 is D* as it is.
+    With d' = 1 + (d₁ − 1)·(0.5 + 0.2/(k + 1)²)
+    the effect of an assumed correlation, the design effect is the largest of D*, (k³·D* + 1.5·d')/(k³ + 1.5) and 1 (Korn and
+    Graubard, Survey Methodology 24, 1998: an effective sample is not larger than the sample). D* and d' are ours, chosen by
+    simulation (docs/statistics.md): without them coverage falls below 90 % where few clusters hold the rarer answer.
+
+    Degrees of freedom are those of Satterthwaite for clusters that weigh w_g = m_g·(1 + (m_g − 1)ρ), (Σ w)²/Σ w² − 1, which is
+    G − 1 for equal sizes, ρ the correlation that the design effect implies; divided by the square of the part of the design
+    effect that was estimated, because what is assumed does not vary.
     """
     count = (sizes > 0).sum(axis=-1)
     total = sizes.sum(axis=-1)
     share = sums.sum(axis=-1) / total
     even = (sizes**2).sum(axis=-1) / total
-    squares = ((sums - share[..., None] * sizes) ** 2).sum(axis=-1)
-    spread = share * (1 - share) * total
-    raw = np.divide(squares, spread, out=np.ones(spread.shape), where=spread > 0)
     informative = np.minimum((sums > 0).sum(axis=-1), (sums < sizes).sum(axis=-1)).astype(np.float64)
-    guess = PRIOR_CORRELATION + (BLIND_CORRELATION - PRIOR_CORRELATION) / (informative + 1)
-    prior = 1 + (even - 1) * guess
-    shrunk = (informative * raw + PRIOR_CLUSTERS * prior) / (informative + PRIOR_CLUSTERS)
-    effect = np.maximum(np.maximum(raw, shrunk), 1.0)
+    effect, estimated = _design_effect(_seen(sums, sizes, share), even, informative)
     correlation = np.clip((effect - 1) / np.maximum(even - 1, 1e-9), 0.0, 1.0)
     weights = sizes * (1 + (sizes - 1) * correlation[..., None])
     df = np.maximum(weights.sum(axis=-1) ** 2 / (weights**2).sum(axis=-1) - 1, 0.0)
+    df = np.minimum(df / np.maximum(estimated, 1e-3) ** 2, _MOST_DF)
     hits = np.minimum(sums.sum(axis=-1), total - sums.sum(axis=-1))
     return EffectiveShare(share, total / effect * (count - 1) / np.maximum(count, 1), df, informative, hits)
+
+
+def _seen(sums: Floats, sizes: Floats, share: Floats) -> Floats:
+    """Returns the design effect in the data, 1 where all answers are the same."""
+    squares = ((sums - share[..., None] * sizes) ** 2).sum(axis=-1)
+    spread = share * (1 - share) * sizes.sum(axis=-1)
+    found: Floats = np.divide(squares, spread, out=np.ones(spread.shape), where=spread > 0)
+    return found
+
+
+def _design_effect(seen: Floats, even: Floats, informative: Floats) -> tuple[Floats, Floats]:
+    """Returns (design effect, part of it that was estimated) as `effective_share` documents."""
+    few = np.maximum(informative, 1.0)
+    most = even**CAUTION_POWER
+    # The power is bounded before it is taken: one cluster of a thousand replies has a design effect of a thousand.
+    cautious = np.minimum(np.clip(seen, 1.0, np.maximum(most, 1.0)) ** (1 + CAUTION / few**2), most)
+    cautious = np.where(seen > 1, np.maximum(seen, cautious), seen)
+    guess = PRIOR_CORRELATION + (BLIND_CORRELATION - PRIOR_CORRELATION) / (informative + 1) ** 2
+    weight = informative**3 / (informative**3 + PRIOR_WEIGHT)
+    shrunk = weight * cautious + (1 - weight) * (1 + (even - 1) * guess)
+    effect = np.maximum(np.maximum(cautious, shrunk), 1.0)
+    part = np.where(cautious >= effect, 1.0, weight * cautious / effect)
+    # At the least effect nothing was estimated; rounding must not decide it.
+    return effect, np.where(effect <= 1 + 1e-9, 0.0, part)
 
 
 def score_limits(share: Floats, size: Floats, critical: Floats) -> tuple[Floats, Floats]:

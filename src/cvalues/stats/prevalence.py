@@ -16,6 +16,8 @@ from cvalues.stats.intervals import Floats, Labels, as_floats, cluster_codes, cl
 
 _JEFFREYS = 0.5
 """Added to each count of a card: its sensitivity and specificity are never exactly 0 or 1."""
+_USELESS = 500.0
+"""Weight of a useless judge against the fourth power of the number of clusters with the rarer label."""
 _LEAST_DF = 0.25
 _LEAST_SIZE = 1e-3
 _MOST_DF = 1e6
@@ -258,11 +260,10 @@ def prediction_powered_limits(
     value = np.clip(value, 0, 1)
     worth = effective_share(human, sizes)
     part = np.divide(left, aa, out=np.ones(len(n)), where=aa > 0)
-    weight = np.sqrt(worth.hits * worth.informative)
-    part = (weight * part + 1) / (weight + 1)
+    weight = worth.informative**4
+    part = (weight * part + _USELESS) / (weight + _USELESS)
     free = worth.df - 1
-    # The effective size holds (G − 1)/G; with λ fitted it is (G − 2)/G.
-    size = worth.size * np.maximum(groups - 2, 0) / np.maximum(groups - 1, 1) / part
+    size = worth.size / part
     low, high = score_limits(value, np.maximum(size, _LEAST_SIZE), _t_quantile(upper, free))
     few = (groups < 3) | (free <= 0)
     return value, np.where(few, 0.0, low), np.where(few, 1.0, high)

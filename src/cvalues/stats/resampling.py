@@ -22,7 +22,7 @@ Statistic = Callable[[Floats], Floats]
 _CHUNK = 4_000_000
 _FEW_ROWS = 256
 """Up to this many different rows a draw is one multinomial, beyond it as many uniform picks as there are units."""
-PSEUDO = 0.25
+PSEUDO = 0.15
 """Weight of the item that widens each side of an interval (see `bootstrap_interval`)."""
 _MANY_KINDS = 1000
 _END = 0.0005
@@ -161,9 +161,9 @@ def bootstrap_interval(
 
     BCa (Efron, JASA 82, 1987) over units: bias from the share of draws below the value, acceleration from the jackknife.
     Resampling cannot show what the sample happens to lack, so limits would collapse where all raters agree on everything
-    and miss from below where the rarer label is hardly seen. Therefore the lower limit is that of the data with a quarter
-    of an item whose raters agree no better than chance, the upper that of the data with a quarter of an item on which all
-    agree on the rarest label. This is our addition, in the spirit of adding observations to a proportion (Agresti and
+    and miss from below where the rarer label is hardly seen. Therefore the lower limit is that of the data with 0.15 of
+    an item whose raters agree no better than chance, the upper that of the data with 0.15 of an item on which all agree
+    on the rarest label. This is our addition, in the spirit of adding observations to a proportion (Agresti and
     Coull, The American Statistician 52, 1998); what it does to coverage is in docs/statistics.md. Draws without a value
     are left out, and the method says their share. The limits always hold the value.
     """
