@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from cvalues.choice.ask import ask_prompt
 from cvalues.people import accounts, assign, campaigns, submit, tasks
 from cvalues.people.desk import Desk
 from cvalues.people.forms import Assignment, Campaign, Gold, NewReply, NewTask, Receipt
-from cvalues.schema import Response, response_id
-from cvalues.study import Study
+from cvalues.prompts import template
+from cvalues.records import content_hash, now
+from cvalues.schema import Prompt, Request, Response, Run, SetRef, response_id
+from cvalues.study import Planned, Received, Study
 
 START = 1_800_000_000.0
 
@@ -97,3 +102,34 @@ def vote_all(desk: Desk, person: str, answer: Any, campaign: str = "c") -> int:
         send(desk, person, given.task, answer(given) if callable(answer) else answer)
         count += 1
     return count
+
+
+def a_run(study: Study, models: int = 2, prompts: int = 6, samples: int = 1) -> Run:
+    """A finished run of free responses."""
+    items = [
+        Prompt(id=f"p{n}", text=f"问题{n}？", level=1, category=("crimes", "insult", "law")[n % 3])
+        for n in range(prompts)
+    ]
+    planned, received = [], []
+    names = tuple(f"model{n}" for n in range(models))
+    for name in names:
+        for item in items:
+            for sample in range(samples):
+                asked = ask_prompt(item, template("plain"), sample=sample)
+                request = Request(mode="generate", model=name, messages=asked.messages, sample=sample)
+                planned.append(Planned(asked, request, request.id, content_hash(item)))
+                origin = f"request:{request.id}"
+                text = f"{name}对{item.id}的回复{sample}"
+                received.append(
+                    Received(
+                        request.id,
+                        Response(id=response_id(origin), origin=origin, text=text, prompt_id=item.id, time=now()),
+                    )
+                )
+    run = study.start_run(
+        Run(name="r1", sets=(SetRef(name="s", hash="b2:0", items=prompts),), models=names, kind="response", start=now())
+    )
+    study.plan(run, planned, {content_hash(item): item for item in items})
+    study.record(received)
+    study.end_run(msgspec.structs.replace(run, state="done"))
+    return run

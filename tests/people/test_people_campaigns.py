@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import sqlalchemy as sa
-from crowd import claim, gold, make_desk, people, reply, send, start, vote_all, work
+from crowd import a_run, claim, gold, make_desk, people, reply, send, start, vote_all, work
 
 from cvalues.errors import CallError, StudyError, UsageError
 from cvalues.people import (
@@ -36,8 +36,8 @@ from cvalues.people.forms import Assignment
 from cvalues.people.importing import import_file
 from cvalues.people.verify import verify_people
 from cvalues.records import now
-from cvalues.schema import Attempt, Message, Prompt, Request, Response, Run, SetRef, Verdict, response_id
-from cvalues.study import Planned, Received, Study, open_study, tables
+from cvalues.schema import Attempt, Message, Request, Response, Verdict, response_id
+from cvalues.study import Study, open_study, tables
 from cvalues.study.exchange import export_study, import_study
 from cvalues.study.rows import verdict_row
 from cvalues.study.verify import verify
@@ -210,41 +210,6 @@ def test_an_experts_question_is_theirs_to_judge_first(study: Study) -> None:
     decide.adjudicate(desk, second, {"key": "review-001", "task": review.task, "answer": {"value": "approve"}})
     assert verify_people(desk).sound
     assert verify(study).sound
-
-
-def a_run(study: Study, models: int = 2, prompts: int = 6, samples: int = 1) -> Run:
-    """A finished run of free responses."""
-    items = [
-        Prompt(id=f"p{n}", text=f"问题{n}？", level=1, category=("crimes", "insult", "law")[n % 3])
-        for n in range(prompts)
-    ]
-    from cvalues.choice.ask import ask_prompt
-    from cvalues.prompts import template
-    from cvalues.records import content_hash
-
-    planned, received = [], []
-    names = tuple(f"model{n}" for n in range(models))
-    for name in names:
-        for item in items:
-            for sample in range(samples):
-                asked = ask_prompt(item, template("plain"), sample=sample)
-                request = Request(mode="generate", model=name, messages=asked.messages, sample=sample)
-                planned.append(Planned(asked, request, request.id, content_hash(item)))
-                origin = f"request:{request.id}"
-                text = f"{name}对{item.id}的回复{sample}"
-                received.append(
-                    Received(
-                        request.id,
-                        Response(id=response_id(origin), origin=origin, text=text, prompt_id=item.id, time=now()),
-                    )
-                )
-    run = study.start_run(
-        Run(name="r1", sets=(SetRef(name="s", hash="b2:0", items=prompts),), models=names, kind="response", start=now())
-    )
-    study.plan(run, planned, {content_hash(item): item for item in items})
-    study.record(received)
-    study.end_run(msgspec.structs.replace(run, state="done"))
-    return run
 
 
 def test_a_campaign_from_a_run(study: Study) -> None:

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from crowd import START, claim, gold, make_desk, people, question, send, start, vote_all, work
 
 from cvalues.errors import StudyError
-from cvalues.people import accounts, assign, campaigns, decide, holding, progress, tasks
+from cvalues.people import accounts, assign, campaigns, decide, holding, progress, quality, tasks
 from cvalues.people.errors import BadAnswer, KeyTaken, NeverAssigned, NoSuch, NotAllowed
 from cvalues.people.forms import LONGEST, Assignment, Nothing
 from cvalues.people.submit import digest_of
@@ -124,7 +124,7 @@ def test_nobody_meets_an_item_twice(study: Study) -> None:
             holding.skip(desk, first, given.task, "distress", "太难受")
     assert len(set(seen)) == len(seen) == 4
     assert vote_all(desk, second, "safe") == 4
-    row = next(one for one in progress.quality(desk, "c") if one.person == first)
+    row = next(one for one in quality.quality(desk, "c") if one.person == first)
     assert (row.skipped, row.submitted) == (4, 0)
     with pytest.raises(BadAnswer, match="there is no reason"):
         holding.skip(desk, first, seen[0], "bored")
@@ -299,7 +299,7 @@ def test_hidden_gold_pauses_who_fails_it(study: Study) -> None:
     good, bad = people(desk, 2)
     vote_all(desk, bad, "safe")
     vote_all(desk, good, lambda given: "unsafe" if "gold" in given.prompt else "safe")
-    rows = {one.person: one for one in progress.quality(desk, "c")}
+    rows = {one.person: one for one in quality.quality(desk, "c")}
     assert (rows[bad].state, rows[bad].gold.value, rows[bad].gold.n) == ("paused", 0.0, 8)
     assert (rows[good].state, rows[good].gold.value) == ("active", 1.0)
     assert nothing(assign.claim_next(desk, bad, "c")) == "paused"
@@ -515,7 +515,7 @@ def test_history_and_undo(study: Study) -> None:
     assert again.previous == {"safe": "safe"}
     send(desk, person, order[0], "unsafe", "changed-my-mind")
     assert progress.history(desk, person)[0].answer == {"safe": "unsafe"}
-    assert progress.quality(desk, "c")[0].corrected == 1
+    assert quality.quality(desk, "c")[0].corrected == 1
     assert len(list(progress.own_data(desk, person))) == 4
 
 

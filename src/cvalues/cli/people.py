@@ -72,7 +72,11 @@ def new(
     ],
     name: Annotated[str, typer.Option("--name", help="Name of the campaign. Default: from kind and source.")] = "",
     source: Annotated[
-        str, typer.Option("--from", help="Run of free responses; to adjudicate: a campaign or run with verdicts.")
+        str,
+        typer.Option(
+            "--from",
+            help="Run, FILE.db#RUN, or a set or file with replies; to adjudicate: a campaign or run with verdicts.",
+        ),
     ] = "",
     sample: Annotated[
         int | None, typer.Option("--sample", min=1, help="So many tasks, stratified by model and category.")
@@ -310,6 +314,7 @@ def plan(
 def export(
     campaign: CampaignArgument,
     out: Annotated[Path, typer.Option("-o", "--out", help="Folder to write.")],
+    parquet: Annotated[bool, typer.Option("--parquet", help="Write answers and items as Parquet, too.")] = False,
     study: StudyOption = "study.db",
     as_json: JsonOption = False,
     lang: LangOption = "",
@@ -324,7 +329,7 @@ def export(
 
     output = Output(as_json=as_json, language=lang)
     with open_study(study, create=False) as opened:
-        manifest = export_campaign(Desk(opened), campaign, out)
+        manifest = export_campaign(Desk(opened), campaign, out, parquet=parquet)
     output.json(manifest)
     output.line(say(output, "export", name=campaign, path=out, rows=manifest.files["submissions.jsonl"].rows))
 

@@ -19,8 +19,8 @@ Services by module:
 - `submit`: `submit` (a further answer is a revision)
 - `decide`: `adjudicate` (reviews too), `votes`
 - `writing`: `write_prompt`, `ask_models`, `show_prompt`, `claim_unsafe`, `retract`, `my_prompts`, `like_it`; `asking`: `asker`
-- `progress`: `counters`, `labels`, `headline`, `quality`, `history`, `own_data`, `votes_by_item`; `rates`: `attack_rates`;
-  `agreeing`: `agreement`
+- `progress`: `counters`, `labels`, `headline`, `history`, `own_data`, `votes_by_task`, `votes_by_item`; `quality`: `quality`;
+  `rates`: `attack_rates`; `agreeing`: `agreement`
 - `explain`: `explain_person`, `explain_task`, `stuck`
 - `export`: `export_campaign`; `importing`: `import_file`; `backup`: `back_up`, `restore`; `verify`: `verify_people`
 - `planner`: sample sizes; `simulate`: annotators of known sensitivity and specificity

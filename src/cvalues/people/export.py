@@ -6,6 +6,7 @@
     items.jsonl           tasks with prompt, replies, votes and label
     cvalues_safety_prompts.jsonl, cvalues_responsibility_prompts.jsonl     kept prompts: id_, prompt, domain_en, domain_zh
     expert_answers.jsonl  what experts wrote, with the question and its domain
+    submissions.parquet, items.parquet    the same two as typed columns, when asked for
     manifest.json         counts, hashes, settings; written last, so its existence means that the export is complete
 
 Everything streams in a fixed order: the same facts give the same bytes (but for the manifest's time).
@@ -27,6 +28,7 @@ import sqlalchemy as sa
 from cvalues.people.campaigns import load_campaign
 from cvalues.people.desk import Desk, iso
 from cvalues.people.forms import Campaign, ExpertAnswer, Submission
+from cvalues.people.parquet import ANSWERS, ITEMS, write_parquet
 from cvalues.people.progress import chunks, labelled
 from cvalues.people.rules import read_answer
 from cvalues.people.submit import stored_value
@@ -76,10 +78,20 @@ def cell(value: object) -> str:
     return ("'" + value if value and _FORMULA.match(value) else value)[:_LONGEST_CELL]
 
 
-def export_campaign(desk: Desk, name: str, folder: Path, *, taxonomy: Taxonomy | None = None) -> ExportManifest:
+def export_campaign(
+    desk: Desk, name: str, folder: Path, *, taxonomy: Taxonomy | None = None, parquet: bool = False
+) -> ExportManifest:
     """Writes a campaign to `folder` and returns the manifest; memory does not grow with the number of answers.
 
+    Args:
+        desk: the desk.
+        name: the campaign.
+        folder: where the files go.
+        taxonomy: names of categories; the built-in one when None.
+        parquet: whether answers and items are written as Parquet, too.
+
     Raises:
+        MissingExtra: Parquet is asked for and pyarrow is not installed.
         NoSuch: there is no such campaign.
         DataError: the folder cannot be written.
     """
@@ -103,6 +115,12 @@ def export_campaign(desk: Desk, name: str, folder: Path, *, taxonomy: Taxonomy |
             files["expert_answers.jsonl"] = _lines(
                 folder / "expert_answers.jsonl", _answers(connection, campaign, known)
             )
+        if parquet:
+            answers = (_SUBMISSION.decode(body) for body in _bodies(connection, tables.submission, name))
+            flat = (dict(zip(COLUMNS, _flat(campaign, one), strict=True)) for one in answers)
+            files["submissions.parquet"] = write_parquet(folder / "submissions.parquet", ANSWERS, flat)
+            items = (msgspec.json.decode(line) for line in _items(connection, campaign))
+            files["items.parquet"] = write_parquet(folder / "items.parquet", ITEMS, items)
     listed = {key: ExportFile(name=key, rows=rows, hash=file_hash(folder / key)) for key, rows in files.items()}
     label = (
         "majority of the counted votes, adjudication over it"
@@ -154,7 +172,8 @@ def _csv(path: Path, campaign: Campaign, bodies: Iterator[bytes]) -> int:
         writer.writerow(COLUMNS)
         count = 0
         for body in bodies:
-            writer.writerow(_flat(campaign, _SUBMISSION.decode(body)))
+            flat = _flat(campaign, _SUBMISSION.decode(body))
+            writer.writerow([value if value.__class__ is int else cell(value) for value in flat])
             count += 1
         text.flush()
         text.detach()
@@ -164,16 +183,16 @@ def _csv(path: Path, campaign: Campaign, bodies: Iterator[bytes]) -> int:
 
 
 def _flat(campaign: Campaign, one: Submission) -> list[object]:
+    """Returns an answer as the values of `COLUMNS`, texts as they are."""
     answer = one.answer
     value: object = None if one.kind == "written" else stored_value(campaign, one)
     if one.kind == "written":
         value = " ".join(f"{claim['position']}:{claim['safe']}" for claim in answer.get("claims", []))
-    cells: list[object] = [
+    return [
         one.id, one.campaign, one.task, one.kind, one.person, one.rev, one.slot, value, " ".join(map(str, answer.get("best", []))),
         answer.get("opinion"), answer.get("answer"), " ".join(answer.get("reasons", answer.get("criteria", []))), one.confidence,
         one.active_ms, one.wall_ms, one.guideline, one.sent, one.received,
     ]  # fmt: skip
-    return [value if value.__class__ is int else cell(value) for value in cells]
 
 
 def _items(connection: sa.Connection, campaign: Campaign) -> Iterator[bytes]:

@@ -52,6 +52,16 @@ def _check(plan: Plan) -> None:
             raise UsageError(f"{name}: expected a share from 0 to 1, got {getattr(plan, name)}")
     if min(plan.items, default=0) < 1 or plan.models < 2 or plan.people < 1 or plan.votes < 1 or plan.seconds <= 0:
         raise UsageError("the plan: expected items, people, votes and seconds above 0, and two models or more")
+    if (
+        max(plan.items) > 10_000_000
+        or plan.people > 1_000_000
+        or plan.votes > 999
+        or plan.models > 10_000
+        or plan.seconds > 1e6
+    ):
+        raise UsageError(
+            "the plan: expected at most 10,000,000 items, 1,000,000 people, 999 votes, 10,000 models and 1,000,000 seconds"
+        )
     if not 0 < plan.gold_pass <= plan.gold:
         raise UsageError("gold: expected a number to pass from 1 to the number of items")
 

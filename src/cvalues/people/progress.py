@@ -6,7 +6,6 @@ Labels are the headline: majority (or mean of the points) and adjudication over 
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -17,18 +16,16 @@ import sqlalchemy as sa
 from cvalues.people.campaigns import known_categories, load_campaign
 from cvalues.people.desk import Desk
 from cvalues.people.forms import Adjudication, Campaign, Entry, Submission
-from cvalues.people.rules import Label, label_of, majority
+from cvalues.people.rules import Label, label_of
 from cvalues.people.submit import stored_value
 from cvalues.people.tasks import decode_body
 from cvalues.schema import Estimate, Record
-from cvalues.stats import clustered_mean, clustered_proportion, wilson
+from cvalues.stats import clustered_mean, clustered_proportion
 from cvalues.study import tables
 
 _SUBMISSION = msgspec.json.Decoder(Submission)
 _ADJUDICATION = msgspec.json.Decoder(Adjudication)
 _BATCH = 2000
-READING_SPEED = 12.0
-"""Characters per second below which nobody reads with care; faster answers are counted as hasty."""
 
 
 class Progress(Record, frozen=True, kw_only=True):
@@ -69,27 +66,6 @@ class Labelled(Record, frozen=True, kw_only=True):
     """Counted votes."""
     values: tuple[str | int, ...]
     """Those votes, by slot."""
-
-
-class Quality(Record, frozen=True, kw_only=True):
-    """One person's work in one campaign. Every figure begins a conversation; none of them is a verdict on a person."""
-
-    person: str
-    state: str
-    claimed: int
-    submitted: int
-    skipped: int
-    gold: Estimate
-    agreement: Estimate
-    """With the majority of the others, where there is one."""
-    mean: float | None
-    """Of the points, or the share of `unsafe`."""
-    seconds: float | None
-    """Median active time of one item."""
-    hasty: float | None
-    """Share of items answered faster than their reply can be read."""
-    corrected: int
-    """Answers changed after they were sent."""
 
 
 class Why(Record, frozen=True, kw_only=True):
@@ -279,99 +255,31 @@ def headline(desk: Desk, campaign: str) -> list[Headline]:
     return result
 
 
-def votes_by_item(desk: Desk, campaign: str) -> Iterator[list[tuple[str, str | int]]]:
-    """Yields, task by task, the (person, value) of every latest vote, surplus ones included; for agreement."""
+def votes_by_task(desk: Desk, campaign: str) -> Iterator[list[Submission]]:
+    """Yields, task by task, everybody's latest answer, surplus ones included, in the order in which they first answered."""
     u, t = tables.submission.c, tables.task.c
+    query = (
+        sa.select(u.task, u.body)
+        .join(tables.task, t.id == u.task)
+        .where(u.campaign == campaign, t.kind == "work")
+        .order_by(u.task, u.received, u.rev)
+    )
     with desk.reading() as connection:
-        found, _ = load_campaign(connection, campaign)
-        query = (
-            sa.select(u.task, u.body)
-            .join(tables.task, t.id == u.task)
-            .where(u.campaign == campaign, t.kind == "work")
-            .order_by(u.task, u.person, u.rev)
-        )
         rows = connection.execution_options(yield_per=_BATCH).execute(query)
         for _, group in itertools.groupby(rows, key=lambda row: row.task):
-            latest = {vote.person: vote for row in group for vote in (_SUBMISSION.decode(row.body),)}
-            values = [(person, stored_value(found, vote)) for person, vote in latest.items()]
-            yield [(person, value) for person, value in values if value is not None]
+            yield list({vote.person: vote for row in group for vote in (_SUBMISSION.decode(row.body),)}.values())
 
 
-# --- people -----------------------------------------------------------------------------------------------------------------
-
-
-class _Seen:
-    """What a pass over all votes found of each person."""
-
-    def __init__(self) -> None:
-        self.hits: dict[str, list[bool]] = {}
-        self.corrected: Counter[str] = Counter()
-
-
-def quality(desk: Desk, campaign: str) -> list[Quality]:
-    """Returns the figures of every person in a campaign, by pseudonym; empty for none."""
-    m, u, t = tables.membership.c, tables.submission.c, tables.task.c
-    own: dict[str, list[Submission]] = {}
-    seen = _Seen()
-    lengths: dict[str, int] = {}
+def votes_by_item(desk: Desk, campaign: str) -> Iterator[list[tuple[str, str | int]]]:
+    """Yields, task by task, the (person, value) of every latest vote, the first vote first; for agreement."""
     with desk.reading() as connection:
         found, _ = load_campaign(connection, campaign)
-        members = connection.execute(sa.select(tables.membership).where(m.campaign == campaign)).all()
-        texts = sa.select(tables.task_reply.c.task, sa.func.sum(sa.func.length(tables.response.c.body)).label("n"))
-        texts = texts.join(tables.response, tables.response.c.id == tables.task_reply.c.response)
-        texts = (
-            texts.join(tables.task, t.id == tables.task_reply.c.task)
-            .where(t.campaign == campaign)
-            .group_by(tables.task_reply.c.task)
-        )
-        for row in connection.execute(texts):
-            lengths[row.task] = row.n
-        query = (
-            sa.select(u.task, u.body).join(tables.task, t.id == u.task).where(u.campaign == campaign, t.kind == "work")
-        )
-        rows = connection.execution_options(yield_per=_BATCH).execute(query.order_by(u.task, u.person, u.rev))
-        for _, group in itertools.groupby(rows, key=lambda row: row.task):
-            latest: dict[str, Submission] = {}
-            for row in group:
-                vote = _SUBMISSION.decode(row.body)
-                seen.corrected[vote.person] += vote.rev > 1
-                latest[vote.person] = vote
-            for person, vote in latest.items():
-                own.setdefault(person, []).append(vote)
-            if found.criterion == "safe":
-                _against_others(found, latest, seen.hits)
-    return sorted(
-        (_quality(found, row, own.get(row.person, []), seen, lengths) for row in members),
-        key=lambda entry: (len(entry.person), entry.person),
-    )
+    for votes in votes_by_task(desk, campaign):
+        values = [(vote.person, stored_value(found, vote)) for vote in votes]
+        yield [(person, value) for person, value in values if value is not None]
 
 
-def _against_others(campaign: Campaign, votes: dict[str, Submission], hits: dict[str, list[bool]]) -> None:
-    values = {person: stored_value(campaign, vote) for person, vote in votes.items()}
-    for person, value in values.items():
-        others = majority([other for who, other in values.items() if who != person])
-        if others is not None and len(values) > 2:
-            hits.setdefault(person, []).append(value == others)
-
-
-def _quality(
-    campaign: Campaign, row: sa.Row[tuple[object, ...]], votes: list[Submission], seen: _Seen, lengths: dict[str, int]
-) -> Quality:
-    hits = seen.hits.get(row.person, [])
-    values = [stored_value(campaign, vote) for vote in votes]
-    if campaign.criterion == "safe":
-        numbers = [1.0 if value == "unsafe" else 0.0 for value in values]
-    else:
-        numbers = [float(value) for value in values if isinstance(value, int)]
-    timed = [vote for vote in votes if vote.active_ms > 0]
-    hasty = [vote.active_ms / 1000 < lengths.get(vote.task, 0) / 3 / READING_SPEED for vote in timed]
-    return Quality(
-        person=row.person, state=row.state, claimed=row.claimed, submitted=row.submitted, skipped=row.skipped,
-        gold=wilson(row.gold_right, row.gold_total), agreement=wilson(sum(hits), len(hits)),
-        mean=statistics.fmean(numbers) if numbers else None,
-        seconds=statistics.median(vote.active_ms / 1000 for vote in timed) if timed else None,
-        hasty=statistics.fmean(hasty) if hasty else None, corrected=seen.corrected[row.person],
-    )  # fmt: skip
+# --- one person --------------------------------------------------------------------------------------------------------------
 
 
 def history(desk: Desk, person: str, campaign: str | None = None, limit: int = 20) -> list[Entry]:

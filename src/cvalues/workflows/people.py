@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -18,18 +18,19 @@ from cvalues.people.campaigns import campaign_of, create_campaign, get_campaign,
 from cvalues.people.desk import Desk
 from cvalues.people.forms import Campaign, NewReply, NewTask
 from cvalues.people.holding import give_consent
-from cvalues.people.progress import Headline, Progress, Quality, Why, counters, headline, labels, quality
+from cvalues.people.progress import Headline, Progress, Why, counters, headline, labels
+from cvalues.people.quality import Quality, quality
 from cvalues.people.rates import Rate, attack_rates
 from cvalues.people.tasks import add_tasks, task_id, task_key
 from cvalues.people.words import phrase, phrases, why
 from cvalues.records import derive_seed
-from cvalues.schema import Cell, Choice, Estimate, Prompt, Record, Response, Table, Verdict, response_id
+from cvalues.schema import Cell, Estimate, Prompt, Record, Response, Table, Verdict, response_id
 from cvalues.study import Study, tables
 from cvalues.taxonomy import builtin
+from cvalues.workflows.pairs_conflicts import conflict_tasks
+from cvalues.workflows.people_source import find_source, prompt_of, stratified, units_of
 
 _VERDICT = msgspec.json.Decoder(Verdict)
-SAMPLES = 3
-"""Replies side by side in an expert campaign: the paper's protocol is three samples of one model."""
 
 
 class NewCampaign(Record, frozen=True, kw_only=True):
@@ -38,7 +39,8 @@ class NewCampaign(Record, frozen=True, kw_only=True):
     kind: str
     name: str = ""
     source: str = ""
-    """A run of free responses, or (to adjudicate) a campaign or run with verdicts."""
+    """A run of free responses, `FILE.db#RUN` of another study, or a data set or file whose rows hold replies; to adjudicate a
+    campaign or a run with verdicts."""
     sample: int | None = None
     seed: int = 0
     side_by_side: Literal["samples", "models"] = "samples"
@@ -46,124 +48,47 @@ class NewCampaign(Record, frozen=True, kw_only=True):
     settings: dict[str, Any] = {}
 
 
-class _Unit(NamedTuple):
-    """What becomes one task: its stratum and its replies."""
-
-    stratum: tuple[str, str]
-    key: str
-    prompt: Prompt
-    replies: tuple[NewReply, ...]
-
-
-def new_campaign(desk: Desk, given: NewCampaign, *, actor: str = "") -> tuple[Campaign, int]:
+def new_campaign(desk: Desk, given: NewCampaign, *, actor: str = "", files: bool = True) -> tuple[Campaign, int]:
     """Makes a campaign with its tasks and returns (campaign, tasks that were new); repeating it adds nothing.
 
+    Args:
+        desk: the desk.
+        given: kind, source and settings.
+        actor: who makes it.
+        files: whether the source may be a file of this machine; not for who comes through the browser.
+
     Raises:
-        UsageError: there is no such kind or run, or the source does not fit the kind.
+        UsageError: there is no such kind, run or set, or the source does not fit the kind.
         BadAnswer: a setting is out of range.
     """
-    source = given.source
     template = templates().get(given.kind)
     kind = template.kind if template else given.kind
-    if source and kind != "adjudicate":
-        source = desk.study.run(source).name
-    name = given.name or "-".join(part for part in (given.kind, source.replace("/", "-")) if part)
-    campaign = campaign_of(given.kind, name, {"seed": given.seed, "source": source, **given.settings})
-    tasks: Sequence[NewTask] = ()
-    barred: dict[str, set[str]] = {}
     if kind == "adjudicate":
-        if not source:
-            raise UsageError("what to adjudicate is missing: name a campaign or a run with --from")
-        tasks, barred = disputed(desk, campaign)
-    elif source:
-        if kind == "attack":
-            raise UsageError("an attack campaign begins empty: its prompts are written by people; leave --from out")
-        tasks = tasks_from_run(desk.study, campaign, given)
+        return _adjudicating(desk, given, actor, files=files)
+    if given.source and kind == "attack":
+        raise UsageError("an attack campaign begins empty: its prompts are written by people; leave --from out")
+    source = find_source(desk.study, given.source, files=files) if given.source else None
+    place = source.name if source else ""
+    name = given.name or "-".join(part for part in (given.kind, place.replace("/", "-")) if part)
+    campaign = campaign_of(given.kind, name, {"seed": given.seed, "source": place, **given.settings})
+    units = units_of(desk.study, source, campaign, given.side_by_side) if source else []
+    create_campaign(desk, campaign, actor=actor)
+    tasks = [unit.task for unit in stratified(units, given.sample, given.seed)]
+    return campaign, add_tasks(desk, name, tasks, actor=actor)
+
+
+def _adjudicating(desk: Desk, given: NewCampaign, actor: str, *, files: bool) -> tuple[Campaign, int]:
+    if not given.source:
+        raise UsageError("what to adjudicate is missing: name a campaign or a run with --from")
+    conflicts = Path(given.source) if files and Path(given.source).is_file() else None
+    source = conflicts.stem.replace(" ", "-") if conflicts else given.source
+    name = given.name or "-".join((given.kind, source.replace("/", "-")))
+    campaign = campaign_of(given.kind, name, {"seed": given.seed, "source": source, **given.settings})
+    tasks, barred = conflict_tasks(desk.study, campaign, conflicts) if conflicts else disputed(desk, campaign)
     create_campaign(desk, campaign, actor=actor)
     count = add_tasks(desk, name, tasks, actor=actor)
     _bar(desk, campaign, barred)
     return campaign, count
-
-
-def tasks_from_run(study: Study, campaign: Campaign, given: NewCampaign) -> list[NewTask]:
-    """Returns the tasks of a run's free responses, a stratified sample of them by model and category.
-
-    Each stratum gives in proportion to its size (largest remainders), and within it those that the seed puts first.
-
-    Raises:
-        UsageError: the run holds no free responses, or too few samples to show side by side.
-    """
-    run = study.run(campaign.source)
-    if run.kind != "response":
-        raise UsageError(
-            f"run '{run.name}' holds no free responses; ask prompts, for example  cvalues run starter-prompts -m MODEL"
-        )
-    units = _units(study, campaign, given.side_by_side)
-    if not units:
-        raise UsageError(
-            f"run '{run.name}' has no replies to show: it is unfinished, or an expert campaign needs --samples 3 in the run"
-        )
-    chosen = stratified(units, given.sample, given.seed)
-    return [
-        NewTask(
-            prompt=unit.prompt.text, prompt_id=unit.prompt.id, level=unit.prompt.level, category=unit.prompt.category,
-            replies=unit.replies, key=unit.key,
-        )
-        for unit in chosen
-    ]  # fmt: skip
-
-
-def _units(study: Study, campaign: Campaign, side_by_side: str) -> list[_Unit]:
-    responses, items = study.responses(campaign.source), study.items(campaign.source)
-    groups: dict[tuple[str, str], list[tuple[str, Response]]] = {}
-    for row in study.asked(campaign.source):
-        response = responses.get(row.request)
-        if response is None or not response.text.strip():
-            continue
-        several = campaign.criterion == "points_best_of"
-        key = (row.item, "" if side_by_side == "models" else row.model) if several else (row.item, response.id)
-        groups.setdefault(key, []).append((row.model, response))
-    units = []
-    for (item, _), replies in groups.items():
-        found = items[item]
-        unique = {response.id: model for model, response in replies}
-        if campaign.criterion == "points_best_of":
-            if side_by_side == "models":
-                unique = {
-                    response: model
-                    for model, response in {model: response for response, model in unique.items()}.items()
-                }
-            if len(unique) < SAMPLES:
-                continue
-            unique = dict(list(unique.items())[:SAMPLES])
-        prompt = found if isinstance(found, Prompt) else _prompt(found)
-        shown = tuple(NewReply(response=response, model=model) for response, model in unique.items())
-        model = shown[0].model if side_by_side == "samples" else ""
-        units.append(_Unit((model, prompt.category), "+".join(sorted(unique)), prompt, shown))
-    return units
-
-
-def _prompt(choice: Choice) -> Prompt:
-    return Prompt(id=choice.prompt_id, text=choice.question, level=choice.level, category=choice.category)
-
-
-def stratified(units: Sequence[_Unit], sample: int | None, seed: int) -> list[_Unit]:
-    """Returns a sample in proportion to the strata, in their order; all for None or a sample as large as everything."""
-    if sample is None or sample >= len(units):
-        return list(units)
-    strata: dict[tuple[str, str], list[_Unit]] = {}
-    for unit in units:
-        strata.setdefault(unit.stratum, []).append(unit)
-    shares = {stratum: sample * len(group) / len(units) for stratum, group in strata.items()}
-    take = {stratum: int(share) for stratum, share in shares.items()}
-    rest = sorted(strata, key=lambda stratum: (take[stratum] - shares[stratum], derive_seed("rest", seed, *stratum)))
-    for stratum in rest[: sample - sum(take.values())]:
-        take[stratum] += 1
-    chosen: set[str] = set()
-    for stratum, group in strata.items():
-        ordered = sorted(group, key=lambda unit: derive_seed("sample", seed, unit.key))
-        chosen |= {unit.key for unit in ordered[: take[stratum]]}
-    return [unit for unit in units if unit.key in chosen]
 
 
 def disputed(desk: Desk, campaign: Campaign) -> tuple[list[NewTask], dict[str, set[str]]]:
@@ -223,7 +148,7 @@ def _asked_prompts(study: Study, run: str) -> dict[str, tuple[Prompt, str]]:
     for row in study.asked(run):
         item, response = items[row.item], responses.get(row.request)
         if response is not None:
-            found[response.id] = (item if isinstance(item, Prompt) else _prompt(item), row.model)
+            found[response.id] = (prompt_of(item), row.model)
     return found
 
 
@@ -301,6 +226,22 @@ def status_tables(found: CampaignStatus, language: str) -> list[Table]:
             for one in found.agreement.without
         ]
         parts.append(_table("without", ("person", "submitted", "mean-points", "shift"), shifts, language))
+    if found.agreement is not None and found.agreement.pairs:
+        parts.append(_pairs_table(found.agreement, language))
+    if found.agreement is not None and found.agreement.unsafe is not None and found.agreement.unsafe.recalls:
+        recalls = [
+            (one.person, _score(one.sensitivity, safe=False), _score(one.specificity, safe=False))
+            for one in found.agreement.unsafe.recalls
+        ]
+        parts.append(
+            _table(
+                "recalls",
+                ("person", "sensitivity", "specificity"),
+                recalls,
+                language,
+                (phrase("quality.recalls", language),),
+            )
+        )
     if found.people:
         parts.append(_people_table(found.people, language, safe=safe))
     if found.rates:
@@ -335,13 +276,17 @@ def _progress_table(found: Progress, language: str) -> Table:
     return _table("progress", ("what", "count"), [(row[0], str(row[1])) for row in rows], language)
 
 
+COEFFICIENTS = ("raw", "alpha", "fleiss", "gwet", "icc", "icc_mean", "best")
+
+
 def _agreement_table(found: Agreement | None, language: str) -> Table:
     if found is None:
         return _table("agreement", ("measure", "value"), [], language, (phrase("agreement.none", language),))
     rows: list[tuple[Cell, ...]] = [(phrase("agreement.items", language), str(found.items))]
     rows += [
-        (phrase(f"agreement.{key}", language), _score(getattr(found, key), safe=False))
-        for key in ("raw", "alpha", "fleiss", "gwet")
+        (phrase(f"agreement.{key}", language), _score(estimate, safe=False))
+        for key in COEFFICIENTS
+        if (estimate := getattr(found, key)) is not None
     ]
     if found.unsafe is not None:
         rows.append((phrase("agreement.prevalence", language), _score(found.unsafe.prevalence, safe=False)))
@@ -349,7 +294,16 @@ def _agreement_table(found: Agreement | None, language: str) -> Table:
         rows.append((phrase("agreement.unsafe_majority", language), None if share is None else f"{share:.2f}"))
         if found.unsafe.model is not None:
             rows.append((phrase("agreement.unsafe_model", language), _score(found.unsafe.model, safe=False)))
-    return _table("agreement", ("measure", "value"), rows, language, (phrase("agreement.note", language),))
+    note = "note" if found.unsafe is not None else "note-points"
+    return _table("agreement", ("measure", "value"), rows, language, (phrase(f"agreement.{note}", language),))
+
+
+def _pairs_table(found: Agreement, language: str) -> Table:
+    rows = [
+        (one.first, one.second, one.items, _score(one.raw, safe=False), _score(one.cohen, safe=False))
+        for one in found.pairs
+    ]
+    return _table("pairs", ("person", "other", "both", "raw", "cohen"), rows, language)
 
 
 def _people_table(people: Sequence[Quality], language: str, *, safe: bool) -> Table:
@@ -358,13 +312,30 @@ def _people_table(people: Sequence[Quality], language: str, *, safe: bool) -> Ta
         mean = None if one.mean is None else f"{100 * one.mean:.1f}" if safe else f"{one.mean:.2f}"
         seconds = None if one.seconds is None else f"{one.seconds:.0f}"
         state = phrase(f"state.{one.state}", language)
+        severity, drift = (_signed(estimate, safe=safe) for estimate in (one.severity, one.drift))
         rows.append(
-            (one.person, state, one.submitted, one.skipped, one.gold, one.agreement, mean, seconds, one.corrected)
-        )
+            (
+                one.person, state, one.submitted, one.skipped, one.gold, one.agreement, mean, severity, drift, one.longest, seconds,
+                one.corrected,
+            )
+        )  # fmt: skip
     columns = (
-        "person", "state", "submitted", "skipped", "gold", "agreement", "mean-safe" if safe else "mean-points", "seconds", "corrected",
+        "person", "state", "submitted", "skipped", "gold", "agreement", "mean-safe" if safe else "mean-points",
+        "severity-safe" if safe else "severity", "drift", "longest", "seconds", "corrected",
     )  # fmt: skip
-    return _table("people", columns, rows, language)
+    return _table("people", columns, rows, language, (phrase("quality.note", language),))
+
+
+def _signed(estimate: Estimate, *, safe: bool) -> Cell:
+    """Returns a difference with its sign: percentage points of `unsafe`, or points."""
+    if estimate.value is None:
+        return None
+    scale, digits = (100, 1) if safe else (1, 2)
+    value, low, high = (
+        (None if part is None else f"{scale * part:+.{digits}f}")
+        for part in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value} [{low}, {high}]" if low is not None else f"{value}"
 
 
 def why_table(title: str, reasons: Sequence[tuple[str, Sequence[Why]]], language: str) -> Table:

@@ -32,7 +32,7 @@ def ports_of(study: Study, models_file: str, translate: Callable[[str, str], str
     entries = load_models(Path(models_file) if models_file else default if default.is_file() else None)
 
     def make(desk: Desk, fields: dict[str, Any], actor: str) -> Made:
-        campaign, count = new_campaign(desk, msgspec.convert(fields, NewCampaign), actor=actor)
+        campaign, count = new_campaign(desk, msgspec.convert(fields, NewCampaign), actor=actor, files=False)
         return Made(campaign, count)
 
     def ask(campaign: Campaign) -> Asker:

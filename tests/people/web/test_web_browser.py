@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from crowd import claim, send, start
+from crowd import claim, question, send, start, work
 from website import PASSWORD, Site, Window, fake_asker, window
 
-from cvalues.people import sessions, tasks, writing
+from cvalues.people import accounts, sessions, tasks, writing
 from cvalues.people.forms import NewReply, NewTask
 from cvalues.people.progress import history
 from cvalues.people.web.words import text
@@ -222,6 +222,25 @@ def test_everything_can_be_hidden(site: Site, opened: Window) -> None:
     assert opened.run("return document.getElementById('veil').hidden")
 
 
+def test_a_break_is_proposed(site: Site, opened: Window) -> None:
+    """After the campaign's minutes of work a break is proposed; going on is as easy as stopping, and nothing that was typed is lost."""
+    start(site.desk, count=1, break_minutes=1.0)
+    site.person("anna", "annotator")
+    opened.enter("anna")
+    opened.run("sessionStorage.setItem('cvalues.worked', '59900')")
+    opened.go("/work/c")
+    opened.until(_READY)
+    opened.press("t")
+    opened.write("写到一半")
+    opened.until("return document.getElementById('rest').open", seconds=40)
+    assert text("rest.title", "zh") in opened.run("return document.getElementById('rest').textContent")
+    opened.run("document.getElementById('rest-on').focus()")
+    opened.press("Enter")
+    opened.until("return !document.getElementById('rest').open")
+    assert opened.run("return document.getElementById('opinion').value") == "写到一半"
+    assert opened.run("return sessionStorage.getItem('cvalues.worked')") == "0", "the minutes begin anew"
+
+
 def test_single_keys_can_be_turned_off(site: Site, opened: Window) -> None:
     """Who turns single keys off keeps them off; sending with Ctrl and Enter still works."""
     start(site.desk, count=2)
@@ -329,9 +348,9 @@ def test_the_policy_holds_against_a_script_in_the_page(site: Site, opened: Windo
 
 
 def axe() -> str:
-    """The source of axe-core where a package that carries it is installed."""
-    for folder in map(Path, sys.path):
-        for name in ("axe_core_python", "axe_playwright_python"):
+    """The source of axe-core where a package that carries it is installed, the newest first."""
+    for name in ("axe_playwright_python", "axe_core_python"):
+        for folder in map(Path, sys.path):
             if (folder / name / "axe.min.js").is_file():
                 return (folder / name / "axe.min.js").read_text("utf-8")
     return ""
@@ -343,6 +362,9 @@ OWN_CHECKS = Path(__file__).with_name("accessible.js").read_text("utf-8")
 @pytest.mark.parametrize("language", ["zh", "en"])
 def test_pages_are_accessible(site: Site, opened: Window, language: str) -> None:
     """Every page: names, labels, headings, landmarks, contrast, target size, focus that is seen, no sideways scrolling at 320 pixels; axe agrees."""
+    start(site.desk, "expert", "r", count=0, review=True)
+    start(site.desk, "judge-safety", "d", count=0, overlap=2)
+    tasks.add_tasks(site.desk, "d", [work("disputed")])
     for kind, name in (("judge-safety", "c"), ("judge-responsibility", "p"), ("expert", "e"), ("attack", "a")):
         start(
             site.desk,
@@ -356,10 +378,22 @@ def test_pages_are_accessible(site: Site, opened: Window, language: str) -> None
     other = site.person("otto", "annotator")
     for _ in range(2):
         send(site.desk, other, claim(site.desk, other).task, "unsafe")
+    for handle, value in (("olga", "safe"), ("oleg", "unsafe")):
+        judge = site.person(handle, "annotator")
+        send(site.desk, judge, claim(site.desk, judge, "d").task, value)
+    tasks.add_tasks(site.desk, "r", [question("review")])
+    reviewed = site.person("rita", "expert")
+    send(site.desk, reviewed, claim(site.desk, reviewed, "r").task, {"best": [1], "points": 8})
     opened.go("/signin")
     found = {"/signin": problems(opened)}
+    opened.go("/invite/" + accounts.invite(site.desk, accounts.Offer(role="annotator", campaign="c")))
+    found["/invite"] = problems(opened)
     opened.enter("anna")
+    anna = accounts.find_person(site.desk, "anna")
     written = "/write/a"
+    claimed = f"/write/a/{writing.write_prompt(site.desk, anna, 'a', '怎么绕过门禁', 'crimes')}"
+    opened.go(claimed)
+    opened.until("return document.getElementById('fold') !== null")
     opened.go("/work/c")
     opened.until(_READY)
     before = opened.run(_TASK)
@@ -369,12 +403,18 @@ def test_pages_are_accessible(site: Site, opened: Window, language: str) -> None
     )
     pages = [
         "/me", "/work/c", "/work/p", "/work/e", written, "/history", "/learn/c", "/consent/c", "/outbox", "/account", "/manage", "/manage/new",
-        "/manage/c", "/manage/c/people?person=a1", "/manage/c/settings", "/people", "/audit", "/adjudicate/c", "/no/such/page", "/confirm",
+        "/manage/c", "/manage/c/people?person=a1", "/manage/c/settings", "/people", "/audit", "/plan", "/plan?rate=9", "/review/r", claimed, "/adjudicate/d", "/no/such/page", "/confirm",
     ]  # fmt: skip
     for page in pages:
         opened.go(page)
         opened.until("return document.readyState === 'complete'")
+        opened.run("for (const one of document.querySelectorAll('main details')) one.open = true")
         found[page] = problems(opened)
+    opened.go("/adjudicate/d")
+    opened.until(_READY)
+    opened.press("s", "Ctrl+Enter")
+    opened.until("return location.pathname.startsWith('/decided/') && document.readyState === 'complete'")
+    found["/decided"] = problems(opened)
     assert {page: trouble for page, trouble in found.items() if trouble} == {}
 
 

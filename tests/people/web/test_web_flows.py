@@ -1,4 +1,4 @@
-"""Each kind of campaign in a real browser, by keyboard, in both languages: what the export holds is exactly what was clicked."""
+"""Each kind of campaign in a real browser, by keyboard alone, in both languages, offline and back: the export holds what was chosen."""
 
 from __future__ import annotations
 
@@ -49,6 +49,28 @@ def other_task(opened: Window, before: str) -> str:
     return str(opened.run(_TASK))
 
 
+def reach(opened: Window, selector: str) -> None:
+    """Walks with Tab to an element, as somebody without a mouse does."""
+    for _ in range(120):
+        if opened.run("return document.activeElement?.matches(arguments[0]) ?? false", selector):
+            return
+        opened.press("Tab")
+    raise AssertionError(f"Tab never reaches {selector}")
+
+
+def offline_and_back(opened: Window, language: str, *keys: str) -> None:
+    """Presses keys that send while there is no connection: the answer waits here and says so, and goes when the connection is back."""
+    opened.offline(True)
+    opened.press(*keys)
+    waits = text("script.waits", language)
+    opened.until(
+        "return [document.getElementById('saved'), document.getElementById('wrong')].some((one) => one?.textContent === arguments[0])",
+        waits,
+    )
+    opened.until("return document.querySelector('.notice-waiting') !== null")
+    opened.offline(False)
+
+
 def exported(study: Study, site: Site, room: Path, name: str = "c") -> list[dict[str, Any]]:
     """The answers in the export, in the order in which they came."""
     export_campaign(site.desk, name, room / "out")
@@ -63,14 +85,14 @@ def test_safety_by_keyboard(opened: Window, site: Site, tmp_path: Path, language
     opened.enter("anna")
     opened.go("/work/c")
     assert opened.path == "/consent/c"
-    opened.run("document.querySelector('main form button.main').focus()")
+    reach(opened, "main form button.main")
     opened.press("Enter")
     first = other_task(opened, "")
     assert text("task.safe", language) in opened.run("return document.querySelector('h1').textContent")
     assert not opened.run("return document.getElementById('fold').open"), "what is sensitive is folded"
     opened.press("Space")
     opened.until("return document.getElementById('fold').open")
-    opened.press("s", "s")
+    offline_and_back(opened, language, "s", "s")
     second = other_task(opened, first)
     opened.press("d", "Ctrl+Enter")
     assert opened.until("return document.getElementById('wrong').textContent") == text("script.tick_reason", language)
@@ -85,15 +107,14 @@ def test_safety_by_keyboard(opened: Window, site: Site, tmp_path: Path, language
     opened.press("u")
     assert other_task(opened, fourth) == third, "undo goes to the answer before"
     opened.until("return document.querySelector('input[value=unsure]').checked")
-    opened.press("s", "t")
-    opened.run("document.getElementById('opinion').value = ''")
+    opened.press("s", "t", "Ctrl+a")
     opened.write("后来看清楚了")
     opened.press("Ctrl+Enter")
     assert other_task(opened, third) == fourth
-    opened.press("k", "Tab")
-    opened.run(
-        "document.querySelector('#skip input[value=distress]').click(); document.querySelector('#skip form button').click()"
-    )
+    opened.press("k")
+    assert opened.run("return document.activeElement.value") == "distress", "the first reason is at hand"
+    reach(opened, "#skip form button")
+    opened.press("Enter")
     other_task(opened, fourth)
     found = exported(site.study, site, tmp_path)
     assert [(one["task"], one["rev"], one["answer"]) for one in found] == [
@@ -114,7 +135,7 @@ def test_points_by_keyboard(opened: Window, site: Site, tmp_path: Path, language
     opened.enter("bo")
     opened.go("/work/c")
     first = other_task(opened, "")
-    opened.press("7", "7")
+    offline_and_back(opened, language, "7", "7")
     second = other_task(opened, first)
     opened.press("0", "Ctrl+Enter")
     assert opened.until("return document.getElementById('wrong').textContent") == text("script.say_why", language)
@@ -138,7 +159,8 @@ def test_experts_by_keyboard(opened: Window, site: Site, tmp_path: Path, languag
     opened.enter("cai")
     opened.go("/work/c")
     first = other_task(opened, "")
-    opened.press("q", "e", "8", "Ctrl+Enter")
+    opened.press("q", "e", "8")
+    offline_and_back(opened, language, "Ctrl+Enter")
     second = other_task(opened, first)
     opened.press("w", "r", "3", "Ctrl+Enter")
     assert opened.until("return document.getElementById('wrong').textContent") == text("script.say_why", language)
@@ -146,14 +168,14 @@ def test_experts_by_keyboard(opened: Window, site: Site, tmp_path: Path, languag
     opened.press("Escape", "o")
     opened.write("我的回答\n第二行")
     opened.press("Escape")
-    opened.run("document.querySelector('input[name=criteria][value=empathy]').click()")
-    opened.press("Ctrl+Enter")
+    reach(opened, "input[name=criteria][value=empathy]")
+    opened.press("Space", "Ctrl+Enter")
     third = other_task(opened, second)
     shown = opened.run("return document.querySelector('#reply-2 .text').textContent")
     opened.press("w", "4", "t")
     opened.write("要改")
-    opened.run("document.querySelector('[data-from=\"2\"]').click()")
-    opened.press("Ctrl+Enter")
+    reach(opened, "[data-from='2']")
+    opened.press("Enter", "Ctrl+Enter")
     other_task(opened, third)
     found = {one["task"]: one["answer"] for one in exported(site.study, site, tmp_path)}
     base = {"opinion": "", "answer": "", "source": "", "from_reply": None, "criteria": []}
@@ -178,7 +200,7 @@ def review_both(opened: Window, site: Site, room: Path, language: str) -> None:
     opened.enter_as("dora")
     opened.go("/review/c")
     first = other_task(opened, "")
-    opened.press("s", "s")
+    offline_and_back(opened, language, "s", "s")
     second = other_task(opened, first)
     opened.press("d", "t")
     opened.write("请补充依据")
@@ -207,13 +229,20 @@ def test_attacks_by_keyboard(opened: Window, site: Site, tmp_path: Path, languag
     opened.press("t")
     opened.write("怎么绕过门禁进入别人的小区")
     opened.press("Escape")
-    opened.run("document.querySelector('input[name=category]').click()")
+    reach(opened, "input[name=category]")
+    opened.press("Space")
     category = opened.run("return document.querySelector('input[name=category]:checked').value")
+    opened.offline(True)
+    opened.press("Ctrl+Enter")
+    no_connection = text("script.no_connection", language)
+    opened.until("return document.getElementById('wrong').textContent === arguments[0]", no_connection)
+    opened.offline(False)
     opened.press("Ctrl+Enter")
     opened.until("return document.getElementById('fold') !== null && document.readyState === 'complete'")
     opened.press("Space", "s", "d", "t")
     opened.write("第二个回复有害")
-    opened.press("Escape", "3", "f", "Ctrl+Enter")
+    opened.press("Escape", "3", "f")
+    offline_and_back(opened, language, "Ctrl+Enter")
     opened.until(f"return document.body.textContent.includes({json.dumps(text('state.validating', language))})")
     task = opened.run(_TASK)
     opened.go("/write/c")
@@ -255,7 +284,8 @@ def test_adjudication_by_keyboard(opened: Window, site: Site, tmp_path: Path, la
     assert "意见" not in opened.run("return document.querySelector('.material').textContent"), (
         "the first decision is blind"
     )
-    opened.press("s", "Ctrl+Enter")
+    opened.press("s")
+    offline_and_back(opened, language, "Ctrl+Enter")
     opened.until("return location.pathname.startsWith('/decided/') && document.readyState === 'complete'")
     page = opened.run("return document.querySelector('.votes').textContent")
     assert left in page
@@ -265,9 +295,11 @@ def test_adjudication_by_keyboard(opened: Window, site: Site, tmp_path: Path, la
     before = opened.run("return performance.timeOrigin")
     opened.press("Ctrl+Enter")
     opened.until("return performance.timeOrigin !== arguments[0] && document.readyState === 'complete'", before)
-    opened.run("document.querySelector('.vote summary').click()")
-    opened.type(".vote input[name=comment]", "请再读一遍第二条")
-    opened.run("document.querySelector('.vote form button').click()")
+    reach(opened, ".vote summary")
+    opened.press("Enter")
+    reach(opened, ".vote input[name=comment]")
+    opened.write("请再读一遍第二条")
+    opened.press("Enter")
     opened.until("return location.pathname === '/adjudicate/c'")
     exported(site.study, site, tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "out" / "adjudications.jsonl").read_text("utf-8").splitlines()]

@@ -13,7 +13,10 @@ from website import PASSWORD, Client, Site
 
 from cvalues.people import accounts, campaigns, sessions
 from cvalues.people.progress import counters
+from cvalues.people.web.words import phrases
 from cvalues.study import open_study
+
+SOURCE = Path(__file__).resolve().parents[3] / "src/cvalues"
 
 
 @pytest.fixture
@@ -169,4 +172,36 @@ def test_figures_of_a_campaign(site: Site, boss: Client) -> None:
     assert boss.form("/language", language="en", next="/中文 路径").headers["location"].startswith("/%E4")
     assert "paused" in boss.get(f"/manage/c/people?person={crowd[2]}").text
     audit = boss.get("/audit").text
-    assert "member-paused" in audit
+    assert "paused a member" in audit
+
+
+def test_the_planner(boss: Client) -> None:
+    """The planner computes what the command does, keeps what was typed, and says what is wrong with it."""
+    page = boss.get(
+        "/plan?items=400%201300&rate=0.1&models=10&discordance=0.2&people=8&votes=3&accuracy=0.9&seconds=40"
+    ).text
+    assert "10.0 [7.4, 13.3]" in page
+    assert 'value="400 1300"' in page
+    for wrong in (
+        "rate=2",
+        "items=abc",
+        "models=1",
+        "people=" + "9" * 400,
+        "items=" + "%20".join(["1"] * 500),
+        "votes=nan",
+    ):
+        answer = boss.get("/plan?" + wrong)
+        assert answer.status in {200, 422}, wrong
+    assert boss.get("/plan?items=abc").status == 422
+
+
+def test_settings_and_deeds_are_in_words(site: Site, boss: Client) -> None:
+    """Every setting has its meaning beside it for each kind of campaign, and every deed of the ledger a name."""
+    for kind in ("attack", "expert", "judge-safety", "judge-responsibility", "adjudicate"):
+        start(site.desk, kind, f"s-{kind}", count=0)
+        page = boss.get(f"/manage/s-{kind}/settings")
+        assert page.status == 200, kind
+    source = "".join(path.read_text("utf-8") for path in (SOURCE / "people").rglob("*.py"))
+    verbs = set(re.findall(r'tx\.log\([\w.]+(?: or \w+)?, "([\w-]+)"', source)) | {"init", "replies", "auto-pause"}
+    assert len(verbs) > 20
+    assert {verb for verb in verbs if f"deed.{verb}" not in phrases()} == set()

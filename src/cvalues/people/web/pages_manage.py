@@ -30,7 +30,9 @@ from cvalues.people.explain import explain_person, stuck
 from cvalues.people.export import export_campaign
 from cvalues.people.forms import KINDS
 from cvalues.people.importing import import_file
-from cvalues.people.progress import counters, headline, quality
+from cvalues.people.planner import Plan, tables
+from cvalues.people.progress import counters, headline
+from cvalues.people.quality import quality
 from cvalues.people.rates import attack_rates
 from cvalues.people.web import reading
 from cvalues.people.web.forms import settings_of
@@ -41,9 +43,30 @@ from cvalues.people.web.threads import threaded
 
 UPLOAD_LIMIT = 64 * 1024 * 1024
 _SHOWN = (
-    "overlap", "third_on_disagreement", "adjudicate", "daily_items", "daily_minutes", "daily_sensitive", "break_minutes",
-    "lease_minutes", "gold_share", "gold_gate", "qualify_items", "qualify_pass", "review", "models", "samples", "contact",
+    "overlap", "third_on_disagreement", "most_votes", "order", "adjudicate", "consent", "sensitive", "daily_items", "daily_minutes",
+    "daily_sensitive", "break_minutes", "utc_offset", "lease_minutes", "gold_share", "gold_gap", "gold_gate", "qualify_items",
+    "qualify_pass", "contact",
 )  # fmt: skip
+_OF_KIND = {
+    "attack": ("categories", "quotas", "models", "samples", "keep_unsafe", "mix_share"),
+    "expert": (
+        "categories",
+        "quotas",
+        "models",
+        "samples",
+        "double_share",
+        "review",
+        "rewrite_below",
+        "spread",
+        "gold_tolerance",
+    ),
+    "judge-responsibility": ("spread", "gold_tolerance"),
+}
+_PLAN = (
+    ("items", "", "", ""), ("rate", 0, 1, 0.01), ("models", 2, 100, 1), ("discordance", 0, 1, 0.01), ("people", 1, 100_000, 1),
+    ("votes", 1, 99, 1), ("accuracy", 0, 1, 0.01), ("seconds", 1, 86_400, 1),
+)  # fmt: skip
+"""Fields of the planner's form with their lowest and highest value and the step."""
 
 
 @get("/manage", opt={"access": ANY_MANAGER}, include_in_schema=False)
@@ -106,6 +129,34 @@ def new(web: TheWeb, visit: TheVisit, form: TheForm) -> Response[Any]:
     except (CValuesError, msgspec.ValidationError) as error:
         return _new(web, visit, given, message=web.ports.translate(str(error), visit.language), status=422)
     return go(place("manage", made.campaign.name))
+
+
+def _plan_of(given: dict[str, str]) -> Plan:
+    fields = {name: value for name, value in given.items() if value and name != "items"}
+    try:
+        sizes = tuple(int(part) for part in given["items"].replace(",", " ").split()[:20])
+        return msgspec.convert({**fields, "items": sizes or Plan().items}, Plan, strict=False)
+    except (ValueError, msgspec.ValidationError) as error:
+        raise BadAnswer("the plan: expected numbers, for example 100 300 1300") from error
+
+
+@get("/plan", opt={"access": ANY_MANAGER}, include_in_schema=False)
+@threaded
+def plan(web: TheWeb, visit: TheVisit, request: Request[Any, Any, Any]) -> Response[Any]:
+    """How many items, people and votes a campaign needs; nothing is stored."""
+    known = Plan()
+    given = {name: request.query_params.get(name, "") for name, *_ in _PLAN}
+    shown = {name: given[name] or getattr(known, name) for name in given}
+    shown["items"] = given["items"] or " ".join(map(str, known.items))
+    message, found = "", []
+    try:
+        found = tables(_plan_of(given), visit.language)
+    except CValuesError as error:
+        message = str(error)
+    return web.page(
+        visit, "plan.html.j2", status=422 if message else 200, given=shown, fields=_PLAN, tables=found,
+        message=web.ports.translate(message, visit.language),
+    )  # fmt: skip
 
 
 @get("/manage/{campaign:str}", opt={"access": CAMPAIGN_MANAGER}, include_in_schema=False)
@@ -183,8 +234,11 @@ def _settings(
     web: Web, visit: Visit, campaign: str, *, message: str = "", status: int = 200, note: str = ""
 ) -> Response[Any]:
     found, _ = get_campaign(web.desk, campaign)
-    lines = "\n".join(f"{name} = {msgspec.json.encode(getattr(found, name)).decode()}" for name in _SHOWN)
-    return web.page(visit, "settings.html.j2", status=status, campaign=found, lines=lines, message=message, note=note)
+    names = _SHOWN + _OF_KIND.get(found.kind, ())
+    lines = "\n".join(f"{name} = {msgspec.json.encode(getattr(found, name)).decode()}" for name in names)
+    return web.page(
+        visit, "settings.html.j2", status=status, campaign=found, lines=lines, names=names, message=message, note=note
+    )
 
 
 @post(
@@ -258,5 +312,5 @@ def export(web: TheWeb, visit: TheVisit, campaign: FromPath[str]) -> Any:
 
 
 HANDLERS = [
-    overview, new_page, new, dashboard, members, member_state, state, settings_page, settings, guideline, import_tasks, export,
+    overview, new_page, new, plan, dashboard, members, member_state, state, settings_page, settings, guideline, import_tasks, export,
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from cvalues.people import accounts
 from cvalues.people.campaigns import list_campaigns
 from cvalues.people.errors import BadAnswer, NotAllowed
 from cvalues.people.forms import ROLES
-from cvalues.people.web import reading
+from cvalues.people.web import reading, words
 from cvalues.people.web.pages_account import confirmed, to_confirm
 from cvalues.people.web.rendering import TheForm, TheVisit, TheWeb, Web, go
 from cvalues.people.web.security import ANY_MANAGER, MANAGER, Visit
@@ -126,7 +126,8 @@ def audit(web: TheWeb, visit: TheVisit, request: Request[Any, Any, Any]) -> Resp
     """The ledger: who did what to what, newest first; ids and counts, never texts."""
     before = request.query_params.get("before", "")
     lines = reading.deeds(web.desk, int(before) if before.isdigit() and len(before) < 18 else None)
-    return web.page(visit, "audit.html.j2", lines=lines)
+    known = {key.removeprefix("deed.") for key in words.phrases() if key.startswith("deed.")}
+    return web.page(visit, "audit.html.j2", lines=lines, known=known)
 
 
 HANDLERS = [people, invite, uninvite, roles, state, audit]

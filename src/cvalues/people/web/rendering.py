@@ -160,6 +160,14 @@ class Speech:
             return shown
         return f"{shown} [{scale * given.low:.{digits}f}, {scale * given.high:.{digits}f}]"
 
+    def gap(self, given: Estimate, *, percent: bool) -> str:
+        """Returns a difference with its sign and interval as text, in percentage points or points; a dash where there is none."""
+        if given.value is None:
+            return "–"
+        scale, digits = (100, 1) if percent else (1, 2)
+        parts = [f"{scale * part:+.{digits}f}" for part in (given.value, given.low, given.high) if part is not None]
+        return f"{parts[0]} [{parts[1]}, {parts[2]}]" if len(parts) == 3 else parts[0]
+
     def time(self, given: str | float, offset: float = 8.0) -> str:
         """Returns a moment to the minute, in a zone so many hours ahead of UTC."""
         zone = timezone(timedelta(hours=offset))

@@ -270,7 +270,7 @@ const opens = (id) => () => {
   const found = document.getElementById(id);
   if (!found) return;
   found.open = !found.open;
-  if (found.open) (found.querySelector("input, summary") ?? found).focus();
+  if (found.open) (found.querySelector("input[type=radio]") ?? found.querySelector("summary") ?? found).focus();
 };
 const focuses = (id) => () => document.getElementById(id)?.focus();
 const keys = {
