@@ -12,6 +12,7 @@ The model is a character n-gram preference model (`cvalues.ngram`), fitted on pr
    paired over prompts, and averaged over seeds. A seed draws which train prompts round 0 gets.
 
 The model sees replies and not questions, so what it learns about a category is how good and bad replies there are worded.
+`hardening_transformer.py` does the same with a small language model that reads the question.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,12 +36,13 @@ from cvalues.schema import Choice
 from cvalues.scoring.gate_readings import choice_readings
 from cvalues.scoring.outcomes import ItemOutcome
 from cvalues.stats.paired import paired_difference
-from cvalues.study import open_study
+from cvalues.study import Study, open_study
 from cvalues.taxonomy import builtin
 from cvalues.workflows.harden import note_step, status
 
 WEAKEST = 6
-ARMS = ("round 0", "treatment", "control")
+Scorer = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
+"""(question, reply) → what the model thinks of each; the higher one of two is chosen."""
 
 
 class Score(NamedTuple):
@@ -50,19 +52,19 @@ class Score(NamedTuple):
     right: list[float]
 
 
-def fitted(entries: Sequence[GradedPrompt]) -> PreferenceModel:
-    """Returns the model fitted on all pairs of some prompts."""
-    return PreferenceModel().fit(
-        [(pair.better.text, pair.worse.text) for entry in entries for pair in comparisons_of(entry)]
-    )
+def fitted(entries: Sequence[GradedPrompt]) -> Scorer:
+    """Returns the scores of the model fitted on all pairs of some prompts."""
+    pairs = [(pair.better.text, pair.worse.text) for entry in entries for pair in comparisons_of(entry)]
+    model = PreferenceModel().fit(pairs)
+    return lambda texts: model.scores([reply for _, reply in texts])
 
 
-def answers(model: PreferenceModel, entries: Sequence[GradedPrompt], level: int) -> list[ItemOutcome]:
-    """Returns what the model chooses on the choices of a level, in both orders."""
+def answers(scores_of: Scorer, entries: Sequence[GradedPrompt], level: int) -> list[ItemOutcome]:
+    """Returns what a model chooses on the choices of a level, in both orders."""
     items: list[Choice] = [
         item for entry in entries for pair in comparisons_of(entry) for item in both_orders(pair) if item.level == level
     ]
-    scores = model.scores([reply.text for item in items for reply in item.replies])
+    scores = scores_of([(item.question, reply.text) for item in items for reply in item.replies])
     return [
         ItemOutcome(
             set="starter", model="ngram", choice=item.id, pair=item.pair_id, order="12" if item.better == 1 else "21",
@@ -79,9 +81,9 @@ def prompt_of(entries: Sequence[GradedPrompt]) -> dict[str, str]:
     }
 
 
-def measured(model: PreferenceModel, entries: Sequence[GradedPrompt]) -> Score:
+def measured(scores_of: Scorer, entries: Sequence[GradedPrompt]) -> Score:
     """Returns the level-2 pairs of some prompts with whether the model is right on them in both orders."""
-    points = choice_readings(answers(model, entries, 2), prompt_of(entries))["choice/2"]
+    points = choice_readings(answers(scores_of, entries, 2), prompt_of(entries))["choice/2"]
     keys = sorted(points)
     return Score([points[key].cluster for key in keys], [points[key].value for key in keys])
 
@@ -89,6 +91,17 @@ def measured(model: PreferenceModel, entries: Sequence[GradedPrompt]) -> Score:
 def drawn(entries: Sequence[GradedPrompt], seed: int) -> list[GradedPrompt]:
     """Returns prompts in an order that a seed draws."""
     return sorted(entries, key=lambda entry: derive_seed("example", seed, entry.prompt.id))
+
+
+def planned(scores_of: Scorer, dev: Sequence[GradedPrompt], left: Mapping[str, Sequence[GradedPrompt]]) -> list[str]:
+    """Returns the six weakest domains by dev prompts and train prompts that the model has not seen; never a held-back one."""
+    domains = [category.code for category in builtin().at(2)]
+    probe = [entry for entry in dev if entry.prompt.category in domains]
+    probe += [entry for category in domains for entry in left[category]]
+    readings = choice_readings(answers(scores_of, probe, 2), prompt_of(probe))
+    same_harm = {category.code: 3.0 for category in builtin().categories}
+    found = gaps(readings, ["choice/2"], weights_of(builtin(), {}, same_harm), goal=0.9)
+    return weakest(found, WEAKEST)
 
 
 def one_round(seed: int, seen: int, pool: int) -> tuple[list[str], dict[str, Score]]:
@@ -101,17 +114,9 @@ def one_round(seed: int, seen: int, pool: int) -> tuple[list[str], dict[str, Sco
     left = {category: entries[seen:] for category, entries in by_category.items()}
     first = fitted(base)
 
-    # The plan sees dev prompts and train prompts that the model was not fitted on; never a held-back one.
-    domains = [category.code for category in builtin().at(2)]
-    probe = [entry for entry in dev if entry.prompt.category in domains]
-    probe += [entry for category in domains for entry in left[category]]
-    readings = choice_readings(answers(first, probe, 2), prompt_of(probe))
-    same_harm = {category.code: 3.0 for category in builtin().categories}
-    found = gaps(readings, ["choice/2"], weights_of(builtin(), {}, same_harm), goal=0.9)
-    chosen = weakest(found, WEAKEST)
-
+    chosen = planned(first, dev, left)
     more = [entry for category in chosen for entry in left[category][:pool]]
-    others = [category for category in domains if category not in chosen]
+    others = [category.code for category in builtin().at(2) if category.code not in chosen]
     others += [category.code for category in builtin().at(1)]
     rest = [entry for category in others for entry in left[category]]
     control = rest[: len(more)]
@@ -128,6 +133,42 @@ def pooled(rounds: Sequence[dict[str, Score]], arm: str, other: str) -> tuple[li
     return mine, theirs, prompts
 
 
+def told(seed: int, chosen: Sequence[str], scores: dict[str, Score]) -> str:
+    """Returns one seed's result in a line."""
+    shares = ", ".join(f"{arm} {100 * np.mean(score.right):.1f}" for arm, score in scores.items())
+    count = len(set(scores["round 0"].prompts))
+    return f"seed {seed}: weakest {', '.join(chosen)}; {count} held-back prompts; both orders right: {shares}"
+
+
+def compared(rounds: Sequence[dict[str, Score]]) -> tuple[dict[str, float], dict[str, dict[str, object]]]:
+    """Prints the gains over all seeds, paired over prompts, and returns them, and those on round 0 as a study keeps them."""
+    gains: dict[str, float] = {}
+    changes: dict[str, dict[str, object]] = {}
+    for arm, other in (("treatment", "round 0"), ("control", "round 0"), ("treatment", "control")):
+        mine, theirs, prompts = pooled(rounds, arm, other)
+        test = paired_difference(mine, theirs, prompts, "example", arm, other, span=1.0, unit="prompt")
+        gap = test.difference
+        if gap.value is None or gap.low is None or gap.high is None:
+            continue
+        gains[f"{arm} − {other}"] = gap.value
+        print(
+            f"{arm} − {other}: {100 * gap.value:+.1f} points, 95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}, "
+            f"p {test.p:.4f}, {gap.clusters} held-back prompts, {len(rounds)} seeds"
+        )
+        if other == "round 0":
+            change = {"measure": "choice/2", "part": "sampled", "value": gap.value, "low": gap.low, "high": gap.high}
+            changes[arm] = {"changes": [change], "worse": int(gap.high < 0), "better": int(gap.low > 0)}
+    return gains, changes
+
+
+def show_rounds(study: Study, language: str) -> None:
+    """Prints the table of all rounds of a study."""
+    table = status(study).table(language)
+    print(table.title)
+    for row in table.rows:
+        print("  ", *[str(cell) for cell in row if cell is not None], sep="  ")
+
+
 def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     """Runs the round for every seed, prints what came of it, and returns the gains."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -142,36 +183,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, float]:
     for seed in range(asked.seeds):
         chosen, scores = one_round(seed, asked.seen, asked.pool)
         rounds.append(scores)
-        told = ", ".join(f"{arm} {100 * np.mean(scores[arm].right):.1f}" for arm in ARMS)
-        count = len(set(scores["round 0"].prompts))
-        print(f"seed {seed}: weakest {', '.join(chosen)}; {count} held-back prompts; both orders right: {told}")
-    gains: dict[str, float] = {}
-    changes = []
-    for arm, other in (("treatment", "round 0"), ("control", "round 0"), ("treatment", "control")):
-        mine, theirs, prompts = pooled(rounds, arm, other)
-        test = paired_difference(mine, theirs, prompts, "example", arm, other, span=1.0, unit="prompt")
-        gap = test.difference
-        if gap.value is None or gap.low is None or gap.high is None:
-            continue
-        gains[f"{arm} − {other}"] = gap.value
-        print(
-            f"{arm} − {other}: {100 * gap.value:+.1f} points, 95 % interval {100 * gap.low:+.1f} to {100 * gap.high:+.1f}, "
-            f"p {test.p:.4f}, {gap.clusters} held-back prompts, {asked.seeds} seeds"
-        )
-        if other == "round 0":
-            changes.append(
-                {"measure": "choice/2", "part": "sampled", "value": gap.value, "low": gap.low, "high": gap.high}
-            )
+        print(told(seed, chosen, scores))
+    gains, changes = compared(rounds)
     folder.mkdir(parents=True, exist_ok=True)
     with open_study(folder / "study.db") as study:
-        for name, change in zip(("treatment", "control"), changes, strict=False):
-            worse, better = int(change["high"] < 0), int(change["low"] > 0)
+        for name, change in changes.items():
             note_step(study, "data", name, {"examples": WEAKEST * asked.pool})
-            note_step(study, "compare", name, {"changes": [change], "worse": worse, "better": better})
-        table = status(study).table(asked.language)
-    print(table.title)
-    for row in table.rows:
-        print("  ", *[str(cell) for cell in row if cell is not None], sep="  ")
+            note_step(study, "compare", name, change)
+        show_rounds(study, asked.language)
     return gains
 
 

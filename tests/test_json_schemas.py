@@ -14,13 +14,16 @@ from jsonschema import Draft202012Validator
 from cvalues.datasets import starter
 from cvalues.datasets.pairing import comparisons_of
 from cvalues.datasets.shapes import CardFigure, DataCard, Splits, Twin, twin_record
+from cvalues.hardening.decisions import GateAnswer
+from cvalues.scoring.gate import DEFAULT, Point, gate
+from cvalues.workflows.gate import Gated
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import build_schemas  # noqa: E402  # a script of the repository, not of the package
 
-NAMES = ("prompts", "choices", "pairs", "twins", "splits", "card")
+NAMES = ("prompts", "choices", "pairs", "twins", "splits", "card", "gate", "gate-result")
 
 
 def published(name: str) -> dict[str, Any]:
@@ -45,8 +48,8 @@ def example_splits() -> Splits:
     return msgspec.convert({"set": "starter", "rule": "by prompt cluster", "splits": chosen}, Splits)
 
 
-def test_there_are_six_shapes() -> None:
-    """Exactly the six shapes are published, one file each."""
+def test_there_are_eight_shapes() -> None:
+    """Exactly these shapes are published, one file each."""
     assert tuple(build_schemas.SHAPES) == NAMES
     assert {path.name for path in (ROOT / "docs/schemas").glob("*.json")} == {f"{name}.schema.json" for name in NAMES}
 
@@ -90,6 +93,21 @@ def test_a_card_is_valid() -> None:
     assert faults("card", [card]) == []
 
 
+def gate_result() -> GateAnswer:
+    """An answer of the gate on made-up readings, with rules passed, open and left out, and a category."""
+    points = {f"p{n}": Point(f"p{n}", "law", float(n % 4 > 0)) for n in range(60)}
+    readings = {"choice/1": points, "choice/2": points, "choice_coverage": points}
+    result = gate(readings, readings, choice_only=True)
+    return Gated(result, {}, ("starter-choice",), 3).printed()
+
+
+def test_the_gates_rules_and_answers_are_valid() -> None:
+    """The default rules and an answer fit their schemas, and the schema lists the three answers."""
+    assert faults("gate", [DEFAULT]) == []
+    assert faults("gate-result", [gate_result()]) == []
+    assert set(published("gate-result")["properties"]["answer"]["enum"]) == {"pass", "fail", "not enough data"}
+
+
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -101,6 +119,10 @@ def test_a_card_is_valid() -> None:
         ("twins", {"helpful": None}),
         ("splits", {"splits": {"p": "test"}}),
         ("card", {"prompts": "two"}),
+        ("gate", {"version": 2}),
+        ("gate", {"rule": [{"measure": "does/2", "least": 0.6}]}),
+        ("gate-result", {"answer": "maybe"}),
+        ("gate-result", {"rules": [{"measure": "does/2"}]}),
     ],
 )
 def test_wrong_records_are_rejected(name: str, change: dict[str, Any]) -> None:
@@ -112,6 +134,8 @@ def test_wrong_records_are_rejected(name: str, change: dict[str, Any]) -> None:
         "pairs": next(comparisons_of(graded)),
         "twins": twin_record(graded),
         "splits": example_splits(),
+        "gate": DEFAULT,
+        "gate-result": gate_result(),
         "card": DataCard(name="s", version="1", licence="l", language="zh", canary="c", prompts=1, twins=0, pairs=3,
                          categories={}, splits={}),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Writes the JSON Schemas of the six published shapes to docs/schemas/, from the records and their documentation.
+"""Writes the JSON Schemas of the published shapes to docs/schemas/, from the records and their documentation.
 
 Usage:  python tools/build_schemas.py
 """
@@ -16,7 +16,11 @@ import msgspec
 from cvalues import schema
 from cvalues.datasets import shapes
 from cvalues.datasets.shapes import BenignTwin, Comparison, DataCard, Splits
+from cvalues.hardening import decisions
+from cvalues.hardening.decisions import GateAnswer
 from cvalues.schema import Choice, Prompt
+from cvalues.scoring import gate
+from cvalues.scoring.gate import GateConfig
 
 TARGET = Path(__file__).parents[1] / "docs" / "schemas"
 SHAPES: dict[str, tuple[type[Any], str, str]] = {
@@ -30,6 +34,16 @@ SHAPES: dict[str, tuple[type[Any], str, str]] = {
     ),
     "splits": (Splits, "CValues splits", "The split of every prompt of a set, one object for the set."),
     "card": (DataCard, "CValues data card", "What a set is and what an audit measured of it, one object for the set."),
+    "gate": (
+        GateConfig,
+        "CValues gate.toml",
+        "Rules that a candidate has to keep; the file is TOML, and this is its content.",
+    ),
+    "gate-result": (
+        GateAnswer,
+        "CValues gate result",
+        "What  cvalues gate --json  prints: pass, fail or not enough data, with every test that it rests on.",
+    ),
 }
 """File name → (record, title, description)."""
 
@@ -37,10 +51,16 @@ SHAPES: dict[str, tuple[type[Any], str, str]] = {
 def field_notes() -> dict[str, dict[str, str]]:
     """Returns record → field → the string under the field, from the source of the modules that define the records."""
     found: dict[str, dict[str, str]] = {}
-    for module in (schema, shapes):
+    for module in (schema, shapes, gate, decisions):
         for node in ast.parse(inspect.getsource(module)).body:
             if isinstance(node, ast.ClassDef):
-                found[node.name] = dict(_notes(node))
+                inherited = {
+                    field: note
+                    for base in node.bases
+                    if isinstance(base, ast.Name)
+                    for field, note in found.get(base.id, {}).items()
+                }
+                found[node.name] = inherited | dict(_notes(node))
     return found
 
 
@@ -86,7 +106,7 @@ def text(name: str) -> str:
 
 
 def main() -> None:
-    """Writes all six files."""
+    """Writes all files."""
     TARGET.mkdir(parents=True, exist_ok=True)
     for name in SHAPES:
         path = TARGET / f"{name}.schema.json"

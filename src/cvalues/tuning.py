@@ -24,6 +24,8 @@ from cvalues.schema import Record
 Method = Literal["sft", "dpo"]
 SUMMARY = "training.json"
 _MARK = "data.json"
+_WIDEST = 20
+"""More characters of plain text than this no tokenizer puts into one token on average."""
 _RATES = {("sft", "lora"): 2e-4, ("sft", "full"): 2e-5, ("dpo", "lora"): 2e-5, ("dpo", "full"): 1e-6}
 _FIELDS: dict[str, tuple[str, ...]] = {"sft": ("prompt", "completion"), "dpo": ("prompt", "chosen", "rejected")}
 _FORMATS = {"sft": "cvalues harden export --format trl", "dpo": "cvalues pairs export --format trl"}
@@ -140,6 +142,7 @@ def tune(data: Path, model: Path, out: Path, settings: TuningSettings | None = N
         raise UsageError(f"{out}: is the folder of the model itself; name another folder with -o")
     _need_extras()
     loaded = _load(model, chosen)
+    _need_tokens(rows, loaded, model, chosen.method)
     _claim(out, content_hash((file_hash(data), model.name, chosen.method, chosen.adapter)))
     with _quiet():
         trainer = _trainer(loaded, _dataset(rows, loaded, chosen.method), out, chosen)
@@ -192,6 +195,21 @@ def _load(model: Path, settings: TuningSettings) -> Loaded:
     if loaded.tokenizer.pad_token is None:
         loaded.tokenizer.pad_token = loaded.tokenizer.eos_token
     return loaded
+
+
+def _need_tokens(rows: Sequence[TuningRow], loaded: Loaded, model: Path, method: Method) -> None:
+    """Refuses a tokenizer that reads next to nothing of the answers: training would run through and teach nothing.
+
+    It happens where tokenizer.json is not of the kind that the architecture's own tokenizer class expects.
+    """
+    texts = [getattr(row, name) for row in rows for name in _FIELDS[method][1:]]
+    tokens = sum(len(loaded.tokenizer.encode(text, add_special_tokens=False)) for text in texts)
+    characters = sum(map(len, texts))
+    if characters > _WIDEST * tokens:
+        raise UsageError(
+            f"{model}: its tokenizer reads {tokens} tokens in {characters} characters of answers; check that tokenizer.json and "
+            "tokenizer_config.json are those of this model"
+        )
 
 
 def _claim(out: Path, mark: str) -> None:

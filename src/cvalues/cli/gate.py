@@ -11,6 +11,7 @@ from cvalues.cli.show import Output
 from cvalues.errors import UsageError
 
 if TYPE_CHECKING:
+    from cvalues.taxonomy import Taxonomy
     from cvalues.workflows.gate import Gated
 
 EXITS = {"pass": 0, "fail": 1, "not enough data": 4}
@@ -40,6 +41,9 @@ def gate(
     alpha: Annotated[float, typer.Option("--alpha", help="With init: error rate of each answer.")] = 0.05,
     power: Annotated[float, typer.Option("--power", help="With init: power of each rule.")] = 0.8,
     study: StudyOption = "study.db",
+    taxonomy: Annotated[
+        str, typer.Option("--taxonomy", help="A file that adds to or replaces the scenarios and domains.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
     lang: Annotated[
         str, typer.Option("--lang", help="Language of what is shown: zh or en. Default: from the environment.")
@@ -55,12 +59,15 @@ def gate(
     if runs[0] == INIT:
         start(runs[1:], out, study, (alpha, power), output)
         return
-    from cvalues.workflows.gate import check_gate, load_config
+    from cvalues.taxonomy import load
+    from cvalues.workflows.gate import check_gate, keep_decision, load_config
 
     if not baseline:
         raise UsageError("name the run to compare with, for example  --baseline last-release")
+    names = load(Path(taxonomy)) if taxonomy else None
     found = check_gate(runs, baseline, config=load_config(config), study=study, rater=rater, choice_only=choice_only)
-    show(found, (junit, markdown), output)
+    keep_decision(found, [*runs, *baseline], study)
+    show(found, (junit, markdown), output, names)
     raise typer.Exit(EXITS[found.result.answer])
 
 
@@ -86,7 +93,9 @@ def start(runs: list[str], path: Path, study: str, levels: tuple[float, float], 
     output.json({"path": str(path), "margins": [each._asdict() for each in found]})
 
 
-def show(found: Gated, files: tuple[Path | None, Path | None], output: Output) -> None:
+def show(
+    found: Gated, files: tuple[Path | None, Path | None], output: Output, taxonomy: Taxonomy | None = None
+) -> None:
     """Prints the answer with its reasons and tables, and writes the files that were asked for."""
     import msgspec
 
@@ -96,13 +105,13 @@ def show(found: Gated, files: tuple[Path | None, Path | None], output: Output) -
 
     result, notes = found.result, notes_of(found, output.language)
     output.line(answer_line(result, output.language))
-    for text in (*reasons(result, output.language), *notes):
+    for text in (*reasons(result, output.language, taxonomy), *notes):
         output.line(text)
-    for table in gate_tables(result, output.language):
+    for table in gate_tables(result, output.language, taxonomy):
         output.line("")
         output.table(table)
     if files[0] is not None:
-        write_text(files[0], junit(result, output.language))
+        write_text(files[0], junit(result, output.language, taxonomy))
     if files[1] is not None:
-        write_text(files[1], markdown(result, output.language, notes))
-    output.json({**msgspec.to_builtins(result), "changed_sets": list(found.changed), "unasked": found.unasked})
+        write_text(files[1], markdown(result, output.language, notes, taxonomy))
+    output.json(msgspec.to_builtins(found.printed()))

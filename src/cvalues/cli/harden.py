@@ -368,6 +368,7 @@ def compare(
     rater: RaterOption = "",
     round_: RoundOption = "",
     study: StudyOption = "study.db",
+    taxonomy: TaxonomyOption = "",
     as_json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
@@ -384,10 +385,11 @@ def compare(
         before=(before, *(more_before or ())), after=(after, *(more_after or ())), generalisation=tuple(generalisation or ()),
         rater=rater, letters=letters,
     )  # fmt: skip
+    names = _taxonomy(taxonomy)
     found = compare_round(asked, study)
     with _open(study) as opened:
         name = keep_comparison(found, opened, round_, asked)
-    _tables(found.tables(output.language), output)
+    _tables(found.tables(output.language, names), output)
     output.line(_say("compare.shared", output, shared=found.compared.shared, unshared=found.compared.unshared))
     output.json(
         {

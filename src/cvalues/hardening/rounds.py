@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
@@ -101,7 +102,9 @@ def _headline(compared: dict[str, Any], language: str) -> str | None:
     return f"{named('measure', first['measure'], language)} {signed(estimate)}"
 
 
-_WIDTH, _ROW, _LEFT = 640, 26, 190
+_WIDTH, _ROW, _LEFT = 720, 26, 270
+_LABEL = 46
+"""Widest label, in halves of a Chinese character."""
 
 
 def rounds_chart(rounds: Sequence[Round], language: str) -> Markup:
@@ -136,12 +139,20 @@ def rounds_chart(rounds: Sequence[Round], language: str) -> Markup:
             f'<circle cx="{across(value):.1f}" cy="{y:.1f}" r="4" fill="currentColor"/></g>'
         )
     mark = f'y="{height - 8}" text-anchor="middle" font-size="11" fill="currentColor"'
-    parts += [f'<text x="{across(value):.1f}" {mark}>{100 * value:+.0f}</text>' for value in (-reach, 0.0, reach)]
+    parts += [f'<text x="{across(value):.1f}" {mark}>{_tick(value)}</text>' for value in (-reach, 0.0, reach)]
     title = escape(say("rounds.chart", language))
     head = f"<title>{title}</title><desc>{escape('; '.join(told))}</desc>"
     body = f'<svg role="img" viewBox="0 0 {_WIDTH} {height}" width="100%">{head}{"".join(parts)}</svg>'
     return Markup(body)  # noqa: S704 - every text is escaped above; the rest is numbers
 
 
+def _tick(value: float) -> str:
+    return f"{100 * value:+.0f}" if value else "0"
+
+
 def _short(text: str) -> str:
-    return text if len(text) <= 30 else text[:29] + "…"
+    wide = [2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text]
+    if sum(wide) <= _LABEL:
+        return text
+    room = [sum(wide[: place + 1]) < _LABEL for place in range(len(text))]
+    return text[: sum(room)] + "…"

@@ -24,6 +24,7 @@ import msgspec
 import numpy as np
 
 from cvalues.errors import ConfigError
+from cvalues.frames import cells, word
 from cvalues.schema import NO_DATA, Estimate, Record
 from cvalues.stats.bounded import BoundedMean, paired_means
 from cvalues.stats.paired import holm
@@ -70,6 +71,7 @@ class Rule(Record, frozen=True, kw_only=True):
     """How good a candidate must be in one measure."""
 
     measure: str
+    """One of `GATE_MEASURES`, for example `does/2`."""
     floor: float | None = None
     """Where more is better: it must surely be above."""
     ceiling: float | None = None
@@ -88,6 +90,7 @@ class CategoryRules(Record, frozen=True, kw_only=True):
 
     measures: tuple[str, ...] = ("does/1", "does/2", "choice/1", "choice/2")
     margin: float = 0.0
+    """A category fails the gate when it is surely worse than the baseline by more than this."""
     floor: float | None = None
     """A category fails the gate, too, when it is surely below this, in the measures of which more is better."""
 
@@ -97,11 +100,13 @@ class GateConfig(Record, frozen=True, kw_only=True):
 
     version: Literal[1] = 1
     alpha: float = 0.05
+    """Error rate of a pass and of a fail."""
     power: float = 0.8
     """Of the numbers of prompts that are named where data do not suffice."""
     card_responses: int = 30
     """A judge counts as calibrated when its card rests on at least so many responses."""
     rule: tuple[Rule, ...] = ()
+    """What has to be kept; all of them for a pass."""
     categories: CategoryRules = CategoryRules()
 
     def check(self) -> GateConfig:
@@ -201,16 +206,33 @@ class GateResult(Record, frozen=True, kw_only=True):
 
     answer: Answer
     candidate: str
+    """Name of the model."""
     baseline: str
+    """Name of the model."""
     rules: tuple[RuleResult, ...]
+    """One or two a rule of the gate.toml: its limit, its margin."""
     categories: tuple[RuleResult, ...]
     choice_only: bool
+    """True when it was asked for to decide by multiple choice alone."""
     choice_alone: bool
     """True when nothing but multiple choice could be decided by."""
     alpha: float
     power: float
     needed: int | None
     """Prompts that would decide every rule that is open for want of prompts; None where there is none, or where no number would do."""
+
+    def frame_rows(self) -> list[dict[str, Any]]:
+        """Returns one row per rule, then one per category that was tested."""
+        return [cells(entry) for entry in (*self.rules, *self.categories)]
+
+    def frame_title(self, language: str) -> str:
+        """Returns the answer and whom it is about."""
+        answer = word("value", self.answer, language)
+        return f"{word('title', 'GateResult', language)}: {answer} ({self.candidate} − {self.baseline})"
+
+    def frame_notes(self, language: str) -> tuple[str, ...]:
+        """Returns that nothing but multiple choice was there to decide by, where that is so."""
+        return (word("note", "choice_alone", language),) if self.choice_alone else ()
 
 
 class Trust(NamedTuple):

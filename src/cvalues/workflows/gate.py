@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from cvalues.errors import ConfigError, CValuesError, NotEnoughData, UsageError, unknown_name
+from cvalues.hardening.decisions import Decision, GateAnswer, fact
 from cvalues.hardening.words import say
 from cvalues.judging.card import JudgeCard
-from cvalues.records import content_hash, open_bytes, write_text
+from cvalues.pairs.fitted import Taint
+from cvalues.pairs.taints import kept_taints
+from cvalues.pairs.taints import notes as taint_notes
+from cvalues.records import content_hash, now, open_bytes, write_text
 from cvalues.report.data import ReportInput
 from cvalues.schema import SetRef
 from cvalues.scoring.free import FreeOutcome
@@ -29,7 +33,12 @@ from cvalues.scoring.gate import (
 from cvalues.scoring.gate_readings import choice_readings, free_readings, is_people, rater_of, shared_raters
 from cvalues.scoring.outcomes import ItemOutcome
 from cvalues.stats.bounded import BoundedMean, smallest_margin
+from cvalues.study import open_study
 from cvalues.workflows.results import gather
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 _NOT_TRUE = ("judge:", "rule:", "panel:", "baseline:", "reward:")
 """Beginnings of sources that a judge card may be held against but that are no truth."""
@@ -45,6 +54,10 @@ class Side(NamedTuple):
     prompt_of: dict[str, str]
     cards: tuple[JudgeCard, ...]
     sets: tuple[SetRef, ...]
+    runs: tuple[str, ...] = ()
+    """Their names."""
+    taints: tuple[Taint, ...] = ()
+    """Why answers of this model are no figures on new items: it is a reward model that was fitted on them."""
 
 
 class Gated(NamedTuple):
@@ -56,6 +69,34 @@ class Gated(NamedTuple):
     """Sets whose items differ between the two sides; only what both were asked is compared."""
     unasked: int
     """Items that the baseline was asked and the candidate was not."""
+    candidate_runs: tuple[str, ...] = ()
+    baseline_runs: tuple[str, ...] = ()
+    taints: tuple[Taint, ...] = ()
+    """Reward models of both sides that were fitted on what they answered."""
+
+    def _repr_html_(self) -> str:
+        """Returns what a notebook shows: the tests of the gate."""
+        return self.result.to_html()
+
+    def to_polars(self) -> pl.DataFrame:
+        """Returns the tests as a data frame of polars; raises MissingExtra where it is not installed."""
+        return self.result.to_polars()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Returns the tests as a data frame of pandas; raises MissingExtra where it is not installed."""
+        return self.result.to_pandas()
+
+    def printed(self) -> GateAnswer:
+        """Returns the answer with what differs between the two sides, as `--json` prints it."""
+        plain = {name: getattr(self.result, name) for name in self.result.__struct_fields__}
+        return GateAnswer(**plain, changed_sets=self.changed, unasked=self.unasked)
+
+    def decision(self) -> Decision:
+        """Returns the answer as a study keeps it, with the time of now."""
+        return Decision(
+            result=self.result, candidate_runs=self.candidate_runs, baseline_runs=self.baseline_runs, changed_sets=self.changed,
+            unasked=self.unasked, time=now(),
+        )  # fmt: skip
 
 
 def side(references: Sequence[str], study: str | Path) -> Side:
@@ -82,6 +123,10 @@ def side(references: Sequence[str], study: str | Path) -> Side:
         prompt_of={key: value for _, data in parts for key, value in data.prompts_of_choices.items()},
         cards=tuple(cards.values()),
         sets=tuple(ref for _, data in parts for run in data.runs for ref in run.sets),
+        runs=tuple(dict.fromkeys(run.name for _, data in parts for run in data.runs)),
+        taints=tuple(
+            one for model, data in parts for run in data.runs for one in kept_taints(run.settings) if one.model == model
+        ),
     )
 
 
@@ -170,7 +215,22 @@ def check_gate(
     hashes = {ref.name: ref.hash for ref in theirs.sets}
     changed = sorted({ref.name for ref in mine.sets if hashes.get(ref.name, ref.hash) != ref.hash})
     unasked = sum(len(readings[1].get(name, {}).keys() - readings[0].get(name, {}).keys()) for name in COVERAGES)
-    return Gated(result, trust, tuple(changed), unasked)
+    return Gated(result, trust, tuple(changed), unasked, mine.runs, theirs.runs, (*mine.taints, *theirs.taints))
+
+
+def keep_decision(found: Gated, references: Sequence[str], study: str | Path) -> bool:
+    """Keeps an answer in the study, so that reports of its runs show it; returns False where no run of the study was named.
+
+    Args:
+        found: the answer.
+        references: runs of both sides as they were given; those of a results.json or of FILE.db#NAME are not of this study.
+        study: the study that plain names refer to.
+    """
+    if all(reference.endswith(".json") or "#" in reference for reference in references):
+        return False
+    with open_study(study, create=False) as opened:
+        opened.note(fact(found.decision()))
+    return True
 
 
 def trusted(chosen: Mapping[str, str], cards: Sequence[JudgeCard], least: int) -> dict[str, Trust]:
@@ -308,4 +368,4 @@ def notes_of(found: Gated, language: str) -> list[str]:
         lines.append(say("gate.changed", language, sets=", ".join(found.changed)))
     if found.unasked:
         lines.append(say("gate.unasked", language, count=found.unasked))
-    return lines
+    return [*lines, *taint_notes(tuple(dict.fromkeys(found.taints)), language)]
