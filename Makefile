@@ -16,6 +16,7 @@ $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	$(BIN)/python -m pip install --quiet --no-deps axe-playwright-python==0.1.8  # its axe-core, without Playwright
 ifeq ($(FROM),wheel)
 	$(BIN)/python -m build --wheel --outdir dist . >/dev/null
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt "$$(ls dist/*.whl)[$(EXTRAS)]"
@@ -26,11 +27,11 @@ endif
 
 $(LOCAL_STAMP): pyproject.toml constraints.txt
 	test -x $(LOCAL)/bin/python || $(PYTHON) -m venv $(LOCAL)
-	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt torch transformers accelerate pytest
+	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt pytest
 ifeq ($(FROM),wheel)
-	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt "$$(ls dist/*.whl)"
+	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt "$$(ls dist/*.whl)[hf,train]"
 else
-	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(LOCAL)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[hf,train]'
 endif
 	touch $(LOCAL_STAMP)
 
@@ -57,7 +58,7 @@ bench: $(STAMP)
 serve-check: $(STAMP)
 	$(BIN)/python tools/serve_check.py --venv $(VENV)-serve
 
-## Test local weights (hf:) with tiny random models, in an environment of their own: torch is large and no test of `make test` needs it.
+## Test local weights (hf:) and training (extras hf and train) with tiny models, in an environment of their own: torch is large and no test of `make test` needs it.
 local: $(LOCAL_STAMP)
 	$(LOCAL)/bin/python -m pytest -o filterwarnings=default tests_local
 
@@ -93,9 +94,9 @@ else
 endif
 	touch $@
 
-## Run other tools (Inspect AI, lm-evaluation-harness, TRL) on our tasks and pairs, each in an environment of its own.
+## Run other tools on our tasks and pairs, each in an environment of its own; INTEROP="inspect weights" runs those alone.
 interop: $(STAMP)
-	$(BIN)/python tools/interop.py --venv $(VENV)-interop
+	$(BIN)/python tools/interop.py --venv $(VENV)-interop $(INTEROP)
 
 clean:
 	rm -rf $(VENV) $(VENV)-interop $(VENV)-serve $(VENV)-docs $(VENV)-hadolint $(VENV)-ray site $(LOCAL) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis demo report

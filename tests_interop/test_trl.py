@@ -20,9 +20,9 @@ import datasets
 import tiny_lm
 from cvalues.endpoints.sequence import encode
 from cvalues.study import open_study
-from cvalues.training import RewardTraining, train_reward
+from cvalues.training import RewardTraining
 from cvalues.workflows.interop import export_set
-from cvalues.workflows.pairs import TrainSettings, evaluate_models, training_pairs
+from cvalues.workflows.pairs import Measuring, TrainSettings, evaluate_models, training_pairs
 from cvalues.workflows.pairs_export import ExportSettings, export
 from cvalues.workflows.pairs_weights import train_weights
 
@@ -84,11 +84,11 @@ def test_trl_trains_on_the_exports(form: str, kind: str, tmp_path: Path) -> None
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny reward model, trained on a few pairs of the starter set."""
     folder = tmp_path_factory.mktemp("trained")
-    done, seen = train_weights(
+    done, drawn = train_weights(
         SOURCE, folder / "rm", TrainSettings(sample=60), RewardTraining(batch=4), study=folder / "s.db"
     )
     assert (done.pairs, done.left_out, done.resumed) == (60, 0, False)
-    assert seen > 60
+    assert drawn.seen > 60
     assert not (folder / "rm" / "checkpoints").exists()
     return folder / "rm"
 
@@ -107,7 +107,7 @@ def test_scores_are_those_of_the_saved_classifier(trained: Path, tmp_path: Path)
         right.append(1.0 if scores[0] > scores[1] else 0.0)
     for _ in range(2):
         with open_study(tmp_path / "s.db") as study:
-            done = evaluate_models([f"reward:{trained}"], "starter-choice/dev", split="dev", study=study)
+            done = evaluate_models([f"reward:{trained}"], "starter-choice/dev", Measuring(split="dev"), study=study)
     assert done.failed == 0
     assert done.models[0].overall.accuracy.value == pytest.approx(sum(right) / len(right), abs=1e-9)
 
@@ -115,8 +115,9 @@ def test_scores_are_those_of_the_saved_classifier(trained: Path, tmp_path: Path)
 def test_training_again_returns_the_card_and_trains_nothing(trained: Path) -> None:
     """The same pairs and settings in the same folder are the same training."""
     before = (trained / "model.safetensors").stat().st_mtime_ns
-    pairs, _, _ = training_pairs(SOURCE, TrainSettings(sample=60))
-    done = train_reward(pairs, trained, RewardTraining(batch=4), source=SOURCE)
+    done, _ = train_weights(
+        SOURCE, trained, TrainSettings(sample=60), RewardTraining(batch=4), study=trained.parent / "s.db"
+    )
     assert done.pairs == 60
     assert (trained / "model.safetensors").stat().st_mtime_ns == before
 

@@ -11,14 +11,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cvalues.datasets import starter
+from cvalues.datasets.pairing import comparisons_of
 from cvalues.endpoints.base import Answer, Endpoint
 from cvalues.endpoints.resolve import ModelEntry, build, resolve
 from cvalues.endpoints.reward import HttpRewardEndpoint, read_scores
+from cvalues.endpoints.sequence import FolderCard, read_card, read_fitted, save_fitted
 from cvalues.errors import CallError, ConfigError, DataError, UsageError
 from cvalues.pairs.embedded import EmbeddedReward, RewardCard
+from cvalues.pairs.fitted import fitted_on
+from cvalues.pairs.pair import pair_of
 from cvalues.schema import Message, Option, Request
 
 Reply = Callable[[str, dict[str, Any]], tuple[int, Any]]
@@ -196,3 +201,29 @@ def test_hostile_replies_of_a_server_are_refused() -> None:
         assert read_scores(value, "classify") is None
         assert read_scores(value, "pooling") is None
     assert read_scores({"score": 2}, "scores") == [2.0]
+
+
+def test_a_folder_says_what_it_was_fitted_on_and_how_it_grades(tmp_path: Path) -> None:
+    """Card and hashes of a folder are read back; a folder without them, or with a card of another program, says nothing."""
+    assert read_card(tmp_path) == FolderCard()
+    assert read_fitted(tmp_path, FolderCard()) is None
+    (tmp_path / "reward.json").write_text('{"loss": 0.1, "cuts": [1.0]}', encoding="utf-8")
+    assert read_card(tmp_path) == FolderCard()
+    (tmp_path / "reward.json").write_text("[1]", encoding="utf-8")
+    assert read_card(tmp_path) == FolderCard()
+    card = {"identity": "x", "cuts": [-1.5, 0.5], "heldout": 2, "source": "own.jsonl"}
+    (tmp_path / "reward.json").write_bytes(msgspec.json.encode(card))
+    found = read_card(tmp_path)
+    assert found == FolderCard(cuts=(-1.5, 0.5), heldout=2, source="own.jsonl")
+    bare = read_fitted(tmp_path, found)
+    assert bare is not None
+    assert (bare.heldout, len(bare.pairs)) == (2, 0)
+    save_fitted(
+        tmp_path, fitted_on([pair_of(entry) for graded in starter.graded()[:2] for entry in comparisons_of(graded)])
+    )
+    known = read_fitted(tmp_path, found)
+    assert known is not None
+    assert (len(known.pairs), len(known.prompts), known.source) == (6, 2, "own.jsonl")
+    (tmp_path / "fitted.npz").write_bytes(b"PK\x03\x04 broken")
+    with pytest.raises(DataError, match="train the model again"):
+        read_fitted(tmp_path, found)

@@ -186,7 +186,7 @@ def test_a_plan_of_local_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_preset_is_for_raw_prompts(tmp_path: Path) -> None:
     """A preset for a chat server is refused, since the server formats the prompt."""
     entry = ModelEntry(endpoint="openai:x@http://127.0.0.1:1/v1", preset="moss")
-    with pytest.raises(UsageError, match="a preset is for hf: and completion:"):
+    with pytest.raises(UsageError, match="a preset is for hf:, vllm: and completion:"):
         build(resolve.Model(name="x", entry=entry))
 
 

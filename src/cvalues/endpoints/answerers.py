@@ -7,6 +7,7 @@ prompts their order is known and everything that reads free responses can be hel
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 from cvalues.datasets import starter
@@ -47,6 +48,12 @@ def _known(name: str) -> list[_Known]:
     return found
 
 
+@functools.lru_cache(maxsize=2)
+def _prompt_index(prompts: tuple[str, ...]) -> TextIndex:
+    """The index of the prompts: all answerers know the same ones, so it is made once."""
+    return TextIndex(prompts)
+
+
 class Answerer(LocalEndpoint):
     """Retrieves a reply (mode `generate`), or chooses the option that is nearer to the reply it would give (mode `choose`)."""
 
@@ -63,7 +70,7 @@ class Answerer(LocalEndpoint):
     def _indexes(self) -> tuple[TextIndex, TextIndex]:
         """The prompts and the replies, indexed when first needed."""
         if self._index is None:
-            prompts = TextIndex([entry.prompt for entry in self._entries])
+            prompts = _prompt_index(tuple(entry.prompt for entry in self._entries))
             self._index = prompts, TextIndex([entry.reply for entry in self._entries])
         return self._index
 

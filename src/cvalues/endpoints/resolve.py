@@ -1,7 +1,7 @@
 """Model names on the command line and in `models.toml` → endpoints.
 
 `KIND:REST`, where the kind ends at the first `:` and the address begins at the first `@http`: `openai:NAME@BASE_URL`, a vendor of
-`data/presets/vendors.toml` (`deepseek:deepseek-chat`), `completion:NAME@URL`, `hf:FOLDER`, `recorded:FILE`, `baseline:NAME`,
+`data/presets/vendors.toml` (`deepseek:deepseek-chat`), `completion:NAME@URL`, `hf:FOLDER`, `vllm:FOLDER`, `recorded:FILE`, `baseline:NAME`,
 `reward:FILE`, `reward:FOLDER`, `reward:NAME@URL`, `inspect:PROVIDER/MODEL`; or a name of `models.toml`.
 """
 
@@ -24,6 +24,7 @@ from cvalues.endpoints.recorded import RecordedEndpoint
 from cvalues.endpoints.reward import EmbeddedRewardEndpoint, HttpRewardEndpoint
 from cvalues.endpoints.sequence import SequenceRewardEndpoint
 from cvalues.endpoints.transformers_local import LocalWeights
+from cvalues.endpoints.vllm_local import VllmWeights
 from cvalues.errors import ConfigError, MissingExtra, UsageError, unknown_name
 from cvalues.records import open_bytes
 from cvalues.schema import Record, Sampling
@@ -72,7 +73,7 @@ def vendors() -> dict[str, Vendor]:
     return msgspec.toml.decode(body, type=dict[str, Vendor])
 
 
-KINDS = ("openai", "completion", "hf", "recorded", "baseline", "reward", "inspect")
+KINDS = ("openai", "completion", "hf", "vllm", "recorded", "baseline", "reward", "inspect")
 
 
 def load_models(path: Path | None) -> dict[str, ModelEntry]:
@@ -116,7 +117,7 @@ def resolve(spec: str, entries: dict[str, ModelEntry], defaults: ModelEntry | No
     name = rest.partition("@http")[0] if kind not in {"recorded", "baseline"} else spec
     if kind == "reward":
         name = reward_place(rest)[0]
-    if kind == "hf":
+    if kind in {"hf", "vllm"}:
         name = Path(rest).name
     return Model(name=Path(rest).stem if kind == "recorded" else name, entry=entry)
 
@@ -136,6 +137,7 @@ def _example(kind: str) -> str:
         "openai": "openai:qwen2.5-7b-instruct@http://localhost:8000/v1",
         "completion": "completion:moss@http://localhost:8000/v1",
         "hf": "hf:models/Qwen2.5-7B-Instruct",
+        "vllm": "vllm:models/Qwen2.5-7B-Instruct",
         "recorded": "recorded:responses.jsonl",
         "baseline": "baseline:ngram",
         "reward": "reward:model.npz",
@@ -152,9 +154,9 @@ def build(model: Model) -> Endpoint:
     entry = model.entry
     kind, _, rest = entry.endpoint.partition(":")
     limits = Limits(max_concurrency=entry.max_concurrency, rpm=entry.rpm, attempts=entry.attempts)
-    if entry.preset and kind not in {"hf", "completion"}:
+    if entry.preset and kind not in {"hf", "vllm", "completion"}:
         raise UsageError(
-            f"model '{model.name}': a preset is for hf: and completion:, since a chat server formats the prompt by itself"
+            f"model '{model.name}': a preset is for hf:, vllm: and completion:, since a chat server formats the prompt by itself"
         )
     own = _own(model, kind, rest, limits)
     if own is not None:
@@ -198,6 +200,10 @@ def _own(model: Model, kind: str, rest: str, limits: Limits) -> Endpoint | None:
     found: Endpoint | None = None
     if kind == "hf":
         found = _local(model, rest)
+    elif kind == "vllm":
+        if importlib.util.find_spec("vllm") is None:
+            raise MissingExtra("vllm", "vllm")
+        found = VllmWeights(model.name, Path(rest), params=model.entry.params, preset_name=model.entry.preset)
     elif kind == "baseline":
         found = baseline(rest)
         found.name = model.name

@@ -61,6 +61,8 @@ class EmbeddedRewardEndpoint(LocalEndpoint):
     def __init__(self, name: str, path: Path) -> None:
         """Loads the model; raises DataError when the file is none."""
         self.model = EmbeddedReward.load(path)
+        self.fitted = self.model.fitted
+        self.cuts = self.model.card.cuts
         super().__init__(name, self.model.revision)
 
     async def ask(self, request: Request) -> Answer:

@@ -7,21 +7,81 @@ chat template where it has one, else through `reward.TEXT` with an end token; `e
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import msgspec
+import numpy as np
 
 from cvalues.endpoints.base import Answer, Limits, LocalEndpoint
 from cvalues.endpoints.batching import Batcher, Job, Result
 from cvalues.endpoints.reward import MODES, TEXT, answer
 from cvalues.endpoints.weights import Weights, read_weights
-from cvalues.errors import CallError, MissingExtra
+from cvalues.errors import CallError, DataError, MissingExtra
+from cvalues.pairs.fitted import ARRAYS, Fitted, from_archive
+from cvalues.records import open_bytes, write_atomically
 from cvalues.schema import Request
 
 ROWS = 64
 """Most requests of a batch."""
 TOKENS = 32_768
 """Most tokens of a batch, padding included."""
+CARD = "reward.json"
+"""File of a folder that `cvalues pairs train --model` wrote: what it was fitted on, and the cuts between grades."""
+FITTED = "fitted.npz"
+"""File of such a folder with the hashes of the pairs that it was fitted on."""
+
+
+class FolderCard(msgspec.Struct):
+    """What an endpoint reads of the card of a folder; its other fields are left alone."""
+
+    cuts: tuple[float, ...] = ()
+    heldout: int = 0
+    source: str = ""
+
+
+def read_card(path: Path) -> FolderCard:
+    """Returns the card of a folder of weights; an empty one where it has none, or one of another program.
+
+    A file `reward.json` of another form is no fault: the folder may come from anywhere.
+    """
+    place = path / CARD
+    if not place.is_file():
+        return FolderCard()
+    try:
+        card = msgspec.json.decode(place.read_bytes(), type=FolderCard)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return FolderCard()
+    return card if len(card.cuts) in {0, 2} else FolderCard(heldout=card.heldout, source=card.source)
+
+
+def save_fitted(path: Path, fitted: Fitted) -> None:
+    """Writes the hashes of what a model was fitted on to its folder."""
+    body = io.BytesIO()
+    np.savez_compressed(body, **fitted.arrays())
+    write_atomically(path / FITTED, lambda file: file.write(body.getbuffer()))
+
+
+def read_fitted(path: Path, card: FolderCard) -> Fitted | None:
+    """Returns what the model of a folder was fitted on; None for a model that does not say.
+
+    Raises:
+        DataError: the file of its hashes is damaged.
+    """
+    place = path / FITTED
+    if not place.is_file():
+        return Fitted(*(np.zeros(0, dtype=np.uint64),) * 2, card.heldout, card.source) if card.heldout else None
+    try:
+        with open_bytes(place) as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ARRAYS}
+            return from_archive(arrays, heldout=card.heldout, source=card.source)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{place}: cannot be read ({error}); train the model again with  cvalues pairs train --model"
+        ) from error
 
 
 def encode(tokenizer: Any, prompt: str, reply: str) -> list[int]:
@@ -73,8 +133,11 @@ class SequenceRewardEndpoint(LocalEndpoint):
     limits = Limits(max_concurrency=256, attempts=1)
 
     def __init__(self, name: str, path: Path) -> None:
-        """Reads the configuration; raises UsageError when the path is no folder of weights, ConfigError when a file is broken."""
+        """Reads the configuration; raises UsageError when it is no folder of weights, ConfigError or DataError when a file is broken."""
         self.weights = read_weights(path)
+        card = read_card(path)
+        self.cuts = card.cuts
+        self.fitted = read_fitted(path, card)
         super().__init__(name, self.weights.revision)
         self._loaded: tuple[Any, Any] | None = None
         self._batcher = Batcher(self._prepare, self._work, ROWS, TOKENS)

@@ -55,10 +55,10 @@ class LocalSettings(Record, frozen=True, kw_only=True):
     """Run the Python code that lies beside the weights."""
 
 
-def settings_of(params: dict[str, Any], model: str) -> LocalSettings:
+def settings_of(params: dict[str, Any], model: str, kind: type[LocalSettings] = LocalSettings) -> LocalSettings:
     """Returns the settings in `params`; raises ConfigError with the field when one is unknown or of another type."""
     try:
-        settings = msgspec.convert(params, LocalSettings)
+        settings = msgspec.convert(params, kind)
         calendar_date.fromisoformat(settings.date)
     except (msgspec.ValidationError, ValueError) as error:
         raise ConfigError(f"model '{model}': {error}; see docs/local-weights.md for the settings of hf:") from error
@@ -69,6 +69,7 @@ class LocalWeights(LocalEndpoint):
     """Weights in a folder. Plans from the folder's small files; the model is loaded when the first request comes."""
 
     modes: frozenset[Mode] = frozenset({"generate", "choose"})
+    settings_type: type[LocalSettings] = LocalSettings
 
     def __init__(self, name: str, path: Path, *, params: dict[str, Any] | None = None, preset_name: str = "") -> None:
         """Reads configuration and chat template.
@@ -77,7 +78,7 @@ class LocalWeights(LocalEndpoint):
             UsageError: the path is no folder of weights, or it has neither a chat template nor a preset with a format.
             ConfigError: a setting or a file of the folder is not valid.
         """
-        self.settings = settings_of(params or {}, name)
+        self.settings = settings_of(params or {}, name, self.settings_type)
         self.weights: Weights = read_weights(path)
         super().__init__(name, self.weights.revision)
         # Many more than a batch holds, from the beginning, so that batches are full and their rows of one length.
@@ -294,7 +295,7 @@ class LocalWeights(LocalEndpoint):
 
     def _choose(self, jobs: Sequence[Job]) -> list[Result]:
         items: list[Item] = [job.payload for job in jobs]
-        found = token_logprobs(self.loaded, items)
+        found = self._logprobs(items)
         answers: list[Result] = []
         for job, item, logprobs in zip(jobs, items, found, strict=True):
             options = job.request.options
@@ -315,6 +316,10 @@ class LocalWeights(LocalEndpoint):
                 )
             )
         return answers
+
+    def _logprobs(self, items: Sequence[Item]) -> list[list[list[float]]]:
+        """Returns, for each item and option, log P of each token of the option after the prefix."""
+        return token_logprobs(self.loaded, items)
 
 
 def _too_long(tokens: int, name: str) -> Answer:
