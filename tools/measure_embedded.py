@@ -3,7 +3,7 @@
 Usage:  python tools/measure_embedded.py [--shared FOLDER] [--out FILE]
 
 In-domain figures come from the shipped data. Figures on other people's replies need the folder of shared data beside the repository
-(`jade`, `diasafety`, `moss_harmless`); nothing of their texts is written, only counts. Where the folder is absent, the figures
+(`jade`, `diasafety`, `moss_harmless`, `xstest`); nothing of their texts is written, only counts. Where the folder is absent, the figures
 that the file already holds for those sets stay as they are.
 """
 
@@ -18,10 +18,13 @@ from pathlib import Path
 import msgspec
 
 from cvalues.datasets import load
+from cvalues.endpoints.answerers import Answerer
+from cvalues.judging import refusal
 from cvalues.judging.embedded import EMBEDDED, MeasuredError
-from cvalues.judging.measuring import Known, TruthSet, measured_anew
+from cvalues.judging.measuring import Known, TruthSet, declining, measured_anew, points_set, preference_set
 from cvalues.records import content_hash, write_text
-from cvalues.schema import Estimate
+from cvalues.schema import Estimate, Prompt
+from cvalues.stats import clustered_proportion
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
@@ -41,6 +44,8 @@ def jade(folder: Path) -> list[TruthSet]:
         TruthSet("jade", "out", "safe", ("unsafe",), safe),
         TruthSet("jade", "out", "grade", ("unsafe",), graded),
         TruthSet("jade", "out", "grade", ("responsible",), graded),
+        points_set("jade", "out", graded),
+        preference_set("jade", "out", graded),
     ]
 
 
@@ -74,6 +79,52 @@ def moss(folder: Path) -> list[TruthSet]:
             raise SystemExit(f"{JUDGED}: row {row['row']} is another text than the one that was judged")
         known.append(Known(said, reply, row["value"]))
     return [TruthSet("moss_harmless", "out", "refusal", ("full", "partial", "redirects"), known)]
+
+
+def xstest(folder: Path) -> str:
+    """Returns a Markdown table of XSTest: what the built-in answerers do on its prompts, and the detector on labelled replies to them.
+
+    XSTest publishes prompts alone. What an answerer says is a reply of the starter set's train split, of which the set says whether it
+    declines. For the detector's own error every prompt is put before one of our labelled English replies of the test half, in turn.
+    """
+    truths = starter_truths()
+    rows = list(load(folder / "xstest" / "xstest_v2_prompts.csv", kind="prompt"))
+    lines = ["| who | prompts | different replies | declines, as known | declines, as read |", "| --- " * 5 + "|"]
+    for name in ("careful", "guarded", "careless"):
+        answerer = Answerer(name)
+        for benign, kind in ((True, "harmless"), (False, "unsafe")):
+            own = [row for row in rows if bool(row.benign) == benign]
+            replies = [answerer.reply(row.text) for row in own]
+            known = [float(truths[reply] == "declines") for reply in replies]
+            read = [float(declining_value(reply, row.text)) for reply, row in zip(replies, own, strict=True)]
+            figures = f"{len(set(replies))} | {rate(clustered_proportion(known, replies))} | {rate(clustered_proportion(read, replies))}"
+            lines.append(f"| `baseline:{name}` | {len(own)} {kind} | {figures} |")
+    return "\n".join([*lines, "", *detector_on(rows), ""])
+
+
+def detector_on(rows: Sequence[Prompt]) -> list[str]:
+    """Returns as Markdown how the detector reads the labelled English replies alone, and behind these prompts."""
+    replies = [row for row in refusal.labelled("test") if row.language == "en" and not row.prompt]
+    behind = [(replies[place % len(replies)], row.text) for place, row in enumerate(rows)]
+    lines = ["| prompts | n | replies | sensitivity | specificity |", "| --- " * 5 + "|"]
+    for name, pairs in (("none (in domain)", [(row, "") for row in replies]), ("XSTest", behind)):
+        shares = []
+        for truth in (True, False):
+            kept = [(row, prompt) for row, prompt in pairs if (row.value != "none") == truth]
+            hits = [float(declining_value(row.text, prompt) == truth) for row, prompt in kept]
+            shares.append(rate(clustered_proportion(hits, [row.id for row, _ in kept])))
+        lines.append(f"| {name} | {len(pairs)} | {len({row.id for row, _ in pairs})} | {' | '.join(shares)} |")
+    return lines
+
+
+def declining_value(text: str, prompt: str) -> bool:
+    """Returns whether the detector says that a reply declines."""
+    return refusal.detect(text, prompt=prompt).value != "none"
+
+
+def starter_truths() -> dict[str, str]:
+    """Returns for every reply of the train split whether it declines, as the set says."""
+    return {row.text: row.truth for row in declining("train")}
 
 
 def outside(folder: Path) -> list[TruthSet]:
@@ -115,15 +166,22 @@ def table(results: Sequence[MeasuredError]) -> str:
 
 def page(text: str, results: Sequence[MeasuredError]) -> str:
     """Returns the page with its table written anew between its marks."""
-    before, mark, rest = text.partition("<!-- measured -->\n")
-    _, end, after = rest.partition("<!-- end measured -->")
-    return f"{before}{mark}{table(results)}{end}{after}"
+    return between(text, "measured", table(results))
+
+
+def between(text: str, name: str, body: str) -> str:
+    """Returns a text with what stands between the marks of this name replaced."""
+    before, mark, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- end {name} -->")
+    return f"{before}{mark}{body}{end}{after}"
 
 
 def main() -> None:
     """Measures, prints the table, and writes the figures and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shared", type=Path, default=SHARED, help="folder with jade, diasafety and moss_harmless")
+    parser.add_argument(
+        "--shared", type=Path, default=SHARED, help="folder with jade, diasafety, moss_harmless and xstest"
+    )
     parser.add_argument("--out", type=Path, default=STORED)
     chosen = parser.parse_args()
     others = outside(chosen.shared)
@@ -134,7 +192,8 @@ def main() -> None:
     print(table(results), end="")
     write_text(chosen.out, msgspec.json.format(msgspec.json.encode(results), indent=1).decode() + "\n")
     if chosen.out == STORED:
-        write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), results))
+        text = page(PAGE.read_text(encoding="utf-8"), results)
+        write_text(PAGE, between(text, "xstest", xstest(chosen.shared)) if others else text)
 
 
 if __name__ == "__main__":

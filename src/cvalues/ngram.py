@@ -6,6 +6,7 @@ The models see the replies alone, never the question. What they get right can be
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 Scores = NDArray[np.float64]
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Returns a context in which linear algebra uses one thread.
+
+    The vectors of these fits are short: threads wait for each other longer than they work, 16 times the CPU time on two cores, and the
+    order of their sums is not fixed.
+    """
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1)
+    return limits
 
 
 class PreferenceModel:
@@ -58,7 +71,8 @@ class PreferenceModel:
         rows = vstack([difference, -difference])
         signs = np.repeat([1, 0], len(pairs))
         model = LogisticRegression(C=self.strength, fit_intercept=False, max_iter=2000, tol=1e-6)
-        self._weights = np.asarray(model.fit(rows, signs).coef_[0], dtype=np.float64)
+        with one_thread():
+            self._weights = np.asarray(model.fit(rows, signs).coef_[0], dtype=np.float64)
         return self
 
     def scores(self, texts: Sequence[str]) -> Scores:
@@ -115,7 +129,8 @@ class GradeModel:
         )
         matrix = self._vectoriser.fit_transform([normalise(text) for text, _ in replies])
         self._fitted = LogisticRegression(C=self.strength, max_iter=2000, tol=1e-6)
-        self._fitted.fit(matrix, [GRADES.index(grade) for _, grade in replies])
+        with one_thread():
+            self._fitted.fit(matrix, [GRADES.index(grade) for _, grade in replies])
         self.hash = content_hash(("grade", self.strength, self.longest, list(replies)))
         return self
 
@@ -152,17 +167,39 @@ class TextIndex:
 
         self._vectoriser: Any = TfidfVectorizer(analyzer="char", ngram_range=(1, longest), sublinear_tf=True)
         self._matrix: csr_matrix = self._vectoriser.fit_transform([normalise(text) for text in texts])
+        self._rows: dict[str, csr_matrix] = {}
+        self._nearest: dict[str, NDArray[np.int32]] = {}
 
     def similarities(self, text: str) -> Scores:
         """Returns the cosine, 0 to 1, of `text` with each text of the index; all 0 where they share no n-gram."""
-        row = self._vectoriser.transform([normalise(text)])
-        return np.asarray((self._matrix @ row.T).todense(), dtype=np.float64).ravel()
+        return np.asarray(self._matrix @ self._row(text).toarray().ravel(), dtype=np.float64)
 
     def nearest(self, text: str) -> list[int]:
         """Returns the places of all texts, nearest first; equally near ones (to 12 decimals) in their order."""
-        return [int(place) for place in np.argsort(-np.round(self.similarities(text), 12), kind="stable")]
+        found = self._nearest.get(text)
+        if found is None:
+            order = np.argsort(-np.round(self.similarities(text), 12), kind="stable")
+            found = _keep(self._nearest, text, order.astype(np.int32))
+        return [int(place) for place in found]
 
     def between(self, first: str, second: str) -> float:
         """Returns the cosine, 0 to 1, of two texts by the weights of this index."""
-        rows = self._vectoriser.transform([normalise(first), normalise(second)])
-        return float((rows[0] @ rows[1].T)[0, 0])
+        one, other = self._row(first), self._row(second)
+        _, here, there = np.intersect1d(one.indices, other.indices, assume_unique=True, return_indices=True)
+        return float(one.data[here] @ other.data[there])
+
+    def _row(self, text: str) -> csr_matrix:
+        """The vector of a text; the latest are kept, because the same replies are compared again and again."""
+        found = self._rows.get(text)
+        return _keep(self._rows, text, self._vectoriser.transform([normalise(text)])) if found is None else found
+
+
+_KEPT = 4096
+"""Most texts whose vectors an index keeps."""
+
+
+def _keep(kept: dict[str, Any], text: str, value: Any) -> Any:
+    if len(kept) >= _KEPT:
+        kept.clear()
+    kept[text] = value
+    return value

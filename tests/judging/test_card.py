@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from cvalues.criteria import criterion
 from cvalues.errors import NotEnoughData
-from cvalues.judging.card import CUTS, Place, cuts_of, family_of, make_card, positive, state
+from cvalues.judging.card import CUTS, Place, cuts_of, family_of, make_card, overall_card, positive, state
 
 RATER = "judge:m@grade@0123abcd"
 
@@ -100,3 +101,34 @@ def test_cuts_cover_their_criteria() -> None:
     assert positive("points", "unacceptable", 5.0) is False
     assert positive("preference", "x", "1") is None
     assert cuts_of("preference") == ()
+
+
+def test_categories_hold_what_the_whole_card_holds() -> None:
+    """Each category has coefficients, confusion and cuts of its own responses, and the confusions add up to the whole."""
+    truth = {f"r{at}": ("unsafe", "safe", "responsible")[at % 3] for at in range(40)}
+    judged = {key: "safe" if at % 7 == 0 else value for at, (key, value) in enumerate(truth.items())}
+    card = make_card(RATER, "person:*", "grade", (judged, truth), places(40))
+    assert [entry.category for entry in card.categories] == ["crimes", "law"]
+    for entry in card.categories:
+        assert set(entry.agreement) == set(card.agreement)
+        assert entry.agreement["raw"] == entry.raw
+        assert entry.prompts == 10
+        assert [cut.name for cut in entry.cuts] == ["unsafe", "responsible"]
+    parts = [entry.confusion for entry in card.categories]
+    added = [[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*parts, strict=True)]
+    assert added == [list(row) for row in card.confusion]
+    without = overall_card(RATER, "person:*", "grade", (judged, truth), places(40))
+    assert msgspec.structs.replace(card, categories=(), time="") == msgspec.structs.replace(without, time="")
+
+
+def test_samples_of_a_prompt_are_one_unit() -> None:
+    """Sensitivity is uncertain by its prompts: the same replies in fewer prompts give a wider interval around the same share."""
+    truth = {f"r{at}": "unsafe" for at in range(40)}
+    judged = {f"r{at}": "unsafe" if at < 30 else "safe" for at in range(40)}
+    apart = {f"r{at}": Place(prompt=f"p{at}") for at in range(40)}
+    together = {f"r{at}": Place(prompt=f"p{at // 8}") for at in range(40)}
+    cuts = [make_card(RATER, "ref", "safe", (judged, truth), where).cuts[0].sensitivity for where in (apart, together)]
+    widths = [(cut.high or 0) - (cut.low or 0) for cut in cuts]
+    assert [cut.value for cut in cuts] == [0.75, 0.75]
+    assert [cut.clusters for cut in cuts] == [40, 5]
+    assert widths[1] > widths[0]

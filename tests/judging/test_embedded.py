@@ -32,15 +32,25 @@ def tool() -> ModuleType:
 
 @pytest.mark.parametrize("name", EMBEDDED)
 def test_each_judge_keeps_the_scale(name: str) -> None:
-    """Every judge gives one verdict of each of its criteria to every reply, with a value of the scale and a reason."""
+    """Every judge gives one verdict of each of its criteria to every reply (or pair), with a value of the scale and a reason."""
     judge = embedded(name)
+    if judge.subjects == 2:
+        pairs = [("抱歉，我不能帮您。", "放心去做，没人会发现的。"), ("", "😂"), ("x" * 300_000, "ok"), ("好", "好")]
+        found = [judge.judge("怎么办？", pair)[0]["preference"] for pair in pairs]
+        assert all(value in criteria()["preference"].values and reason for value, reason in found)
+        turned = [judge.judge("怎么办？", pair[::-1])[0]["preference"][0] for pair in pairs]
+        assert [{"1": "2", "2": "1", "tie": "tie"}[str(value)] for value, _ in found] == turned
+        assert judge.judge("怎么办？", []) == []
+        return
     texts = ["抱歉，我不能帮您。", "放心去做，没人会发现的。", "先报警，再去医院看看。", "", "😂", "x" * 300_000, "ok"]
     verdicts = judge.judge("怎么办？", texts)
     assert len(verdicts) == len(texts)
     for verdict in verdicts:
         assert tuple(verdict) == judge.criteria
         for criterion, (value, reason) in verdict.items():
-            assert value in criteria()[criterion].values
+            scale = criteria()[criterion]
+            assert scale.code(value) is not None
+            assert not scale.numeric or 1 <= float(value) <= 10
             assert reason
             assert len(reason) < 700
     assert judge.judge("怎么办？", []) == []
@@ -119,6 +129,17 @@ def test_the_shipped_figures_are_those_of_this_version(name: str) -> None:
     assert shipped.rater == fresh.rater
     assert stored(name, *(entry.set for entry in fresh.sets)) == list(fresh.sets)
     assert shipped.of(fresh.sets[0].criterion)[0].set in {"starter/heldout", "refusals/test"}
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_the_page_shows_xstest(shared: Path) -> None:
+    """What docs/embedded.md says of XSTest is what the answerers and the detector do on its 450 prompts now."""
+    text = (ROOT / "docs" / "embedded.md").read_text(encoding="utf-8")
+    body = tool().xstest(shared)
+    assert tool().between(text, "xstest", body) == text
+    assert body.count("250 harmless") == body.count("200 unsafe") == 3
+    assert "| XSTest | 450 |" in body
 
 
 @pytest.mark.shared

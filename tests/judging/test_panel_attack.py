@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from cvalues.errors import ConfigError
-from cvalues.judging.attack import better, results, suite
+from cvalues.judging.attack import at_best, better, results, suite
 from cvalues.judging.panel import Member, Panel, combine, family, load, related
 from cvalues.schema import Verdict
+from cvalues.workflows.judge_words import words
 
 
 def verdict(value: str | float | None, criterion: str = "grade") -> Verdict:
@@ -157,3 +158,38 @@ def test_without_verdicts_alone_there_is_no_result() -> None:
     found = results("safe", {base.id: None for base in suite().base}, {attack.id: "safe" for attack in suite().attack})
     assert found[0].attacks == 0
     assert found[0].success.value is None
+
+
+@pytest.mark.parametrize(
+    ("criterion", "value", "best"),
+    [("safe", "safe", True), ("safe", "unsure", False), ("grade", "responsible", True), ("grade", "safe", False),
+     ("points", 10.0, True), ("points", 9.0, False), ("harm_detail", "no", True), ("safety/severity", 0.0, True),
+     ("safety/severity", 3.0, False), ("refusal", "full", False)],
+)  # fmt: skip
+def test_what_cannot_be_raised(criterion: str, value: str | float, best: bool) -> None:
+    """The best value of a criterion cannot be raised; a criterion without a better end has none."""
+    assert at_best(criterion, value) == best
+
+
+def test_replies_at_the_ceiling_are_in_no_rate() -> None:
+    """Attacks on a base that has the best verdict already count apart: the rate is over those that could be raised."""
+    known = suite()
+    first, *others = known.base
+    alone = {base.id: "safe" if base.id == first.id else "unsafe" for base in known.base}
+    attacked = {attack.id: "safe" for attack in known.attack}
+    whole = results("safe", alone, attacked)[0]
+    ceiling = sum(attack.base == first.id for attack in known.attack)
+    assert 0 < ceiling < len(known.attack)
+    assert (whole.attacks, whole.ceiling, whole.raised) == (50, ceiling, 50 - ceiling)
+    assert whole.success.value == 1.0
+    assert whole.success.n == 50 - ceiling
+    best = results("safe", {base.id: "safe" for base in known.base}, attacked)[0]
+    assert (best.ceiling, best.success.value) == (50, None)
+    assert others
+
+
+def test_every_technique_has_a_name_in_both_languages() -> None:
+    """The techniques of the suite are in the words of the tables."""
+    known = words()["technique"]
+    assert {attack.technique for attack in suite().attack} <= set(known)
+    assert all(set(entry) == {"zh", "en"} for section in words().values() for entry in section.values())

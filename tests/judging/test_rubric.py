@@ -53,15 +53,15 @@ def test_responsibility_has_anchors() -> None:
     ("old", "new", "line", "words"),
     [
         ('kind = "choice"', 'kind = "guess"', 11, "guess"),
-        ('criterion = "safe"', 'criterion = "sanity"', 9, "is no criterion"),
-        ('values = ["safe", "unsafe"]', 'values = ["safe"]', 9, "two or more of"),
-        ('values = ["safe", "unsafe"]', 'values = ["safe", "bad"]', 9, "two or more of"),
-        ('key = "verdict"', 'key = "nonce"', 9, "lower-case letters"),
-        ('criterion = "safe"', 'criterion = "points"', 9, "use kind = 'score'"),
+        ('criterion = "safe"', 'criterion = "sanity"', 12, "is no criterion"),
+        ('values = ["safe", "unsafe"]', 'values = ["safe"]', 13, "two or more of"),
+        ('values = ["safe", "unsafe"]', 'values = ["safe", "bad"]', 13, "two or more of"),
+        ('key = "verdict"', 'key = "nonce"', 10, "lower-case letters"),
+        ('criterion = "safe"', 'criterion = "points"', 11, "use kind = 'score'"),
         ('name = "own"', "name = 3", 1, "str"),
         ('zh = "自定"', "zh = [", 3, ""),
-        ('en = "verdict"', 'en = "verdict"\nweight = 3', 9, "weight"),
-        ("[instruction]", "subjects = 2\n[instruction]", 10, "subjects = 2"),
+        ('en = "verdict"', 'en = "verdict"\nweight = 3', 16, "weight"),
+        ("[instruction]", "subjects = 2\n[instruction]", 13, "subjects = 2"),
     ],
 )
 def test_a_fault_names_its_line(old: str, new: str, line: int, words: str) -> None:

@@ -144,8 +144,15 @@ def test_cards_and_agreement() -> None:
     pairs = {(row.cells[0].text, row.cells[1].text) for row in part.grids[0].rows}
     assert ("people (majority)", "judge:gpt@safety@0123abcd") in pairs
     assert (JUDGE, GRADE) in pairs
-    states = {row.cells[-1].text for row in part.grids[-1].rows}
-    assert states == {"valid", "stale: the judge has changed"}
+    cards = next(grid for grid in part.grids if grid.columns[-1].title == "State")
+    assert {row.cells[-1].text for row in cards.rows} == {"valid", "stale: the judge has changed"}
+    confusion, categories = part.grids[-2:]
+    assert [row.name for row in confusion.rows] == ["unsafe", "safe", "responsible"]
+    assert sum(int(cell.text) for row in confusion.rows for cell in row.cells) == sum(
+        int(row.cells[-1].text) for row in categories.rows
+    )
+    assert [column.title for column in categories.columns[:5]] == ["Category", "Raw agreement", "κ", "α", "AC"]
+    assert [column.sub for column in categories.columns[5:9]] == ["unsafe", "unsafe", "responsible", "responsible"]
 
 
 def test_reader_holds_every_response_with_all_verdicts() -> None:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from measured import choices, measurement, outcome_of
 from measured_free import free_measurements
+from test_loop import looped
 
 from cvalues.report import ModelFacts, ReportInput
 from cvalues.report.facts import Facts
@@ -241,6 +242,7 @@ def test_every_phrase_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         ReportInput(taxonomy=builtin()),
         *free_measurements(),
         demonstrated(free_measurements()[0]),
+        looped(),
     ]
     for data in measurements:
         facts = Facts(data)

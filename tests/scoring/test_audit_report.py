@@ -80,6 +80,23 @@ def test_the_verdict_counts_what_is_broken(rich: AuditReport) -> None:
     assert f"{len(rich.broken)} 个门槛未达到" in rich.verdict("zh")
 
 
+def test_the_verdict_never_passes_over_faults(rich: AuditReport) -> None:
+    """A set whose rows have faults says how many, also where every bar is met; one without a figure says that no bar has data."""
+    duplicates = msgspec.structs.replace(rich.duplicates, across=0)
+    met = tuple(msgspec.structs.replace(result, met=True) for result in rich.bars)
+    clean = msgspec.structs.replace(rich, bars=met, duplicates=duplicates, check_faults=0)
+    assert clean.ok
+    assert clean.verdict("en").endswith("every bar is met, and no duplicate straddles splits")
+    for report in (clean, rich):
+        faulty = msgspec.structs.replace(report, check_faults=8)
+        for language, said in (("en", "there are 8 faults"), ("zh", "有 8 处错误")):
+            assert said in faulty.verdict(language)
+            assert "cvalues data check" in faulty.verdict(language)
+    empty = msgspec.structs.replace(clean, bars=())
+    assert "no bar has data" in empty.verdict("en")
+    assert "every bar is met" not in empty.verdict("en")
+
+
 def test_a_report_survives_json(rich: AuditReport) -> None:
     """The report is JSON and reads back equal."""
     assert msgspec.json.decode(msgspec.json.encode(rich), type=AuditReport) == rich

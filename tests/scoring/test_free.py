@@ -405,3 +405,42 @@ def test_estimates_name_their_cluster() -> None:
     score = only([outcome("1", safe="safe", points=3.0), outcome("2", safe="unsafe", points=4.0)])
     assert isinstance(score.safe, Estimate)
     assert {score.safe.unit, score.points.unit, score.coverage["safe"].unit} == {"prompt"}
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_too_few_prompts_are_no_distrust(count: int) -> None:
+    """With few prompts a reader that sees nothing is neither trusted nor distrusted; with many it fails, and so does a reversed one."""
+    names = {name: name for name in ("careful", "guarded", "careless")}
+
+    def states(careless: str, prompts: int) -> set[str]:
+        grades = {"careful": "responsible", "guarded": "safe", "careless": careless}
+        runs = [outcome(str(n), model=name, grade=grade) for n in range(prompts) for name, grade in grades.items()]
+        return {check.state for check in order_checks(runs, names) if check.lower == "careless" and check.level == 1}
+
+    assert states("safe", count) == {"few"}
+    assert states("unsafe", count) == {"few"}
+    assert states("safe", 120) == {"fails"}
+    assert states("unsafe", 120) == {"holds"}
+
+
+@pytest.mark.parametrize(("count", "even", "biased"), [(3, "few", "few"), (60, "even", "biased")])
+def test_position_has_three_states(count: int, even: str, biased: str) -> None:
+    """A judge is consistent or position-biased where the pairs say so; few pairs speak neither for nor against it."""
+    fair = [preferred(str(n), first, "1" if first == "a" else "2") for n in range(count) for first in "ab"]
+    follows = [preferred(str(n), first, "1") for n in range(count) for first in "ab"]
+    assert [each.state for each in duels(fair)] == [even]
+    assert [each.state for each in duels(follows)] == [biased]
+    ties = [preferred(str(n), first, "tie") for n in range(count) for first in "ab"]
+    assert [each.state for each in duels(ties)] == ["few"]
+
+
+def test_people_outside_the_study_give_the_powered_number() -> None:
+    """What people in a file said counts in the prediction-powered number, unless the study holds people's verdicts of the model."""
+    found = [outcome(str(n), safe="safe" if n % 3 else "unsafe") for n in range(30)]
+    told = {each.response: "safe" for each in found[:15]}
+    (bare,) = source_scores(found)
+    (powered,) = source_scores(found, people={"safe": told})
+    assert bare.powered.value is None
+    assert powered.powered.value is not None
+    assert powered.powered.value > (bare.value.value or 0)
+    assert (powered.value, powered.corrected) == (bare.value, bare.corrected)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cvalues as cv
 from cvalues.study import Study
+from cvalues.workflows.judge import judge
 
 
 def test_six_lines_measure_and_report(study: Study, tmp_path: Path) -> None:
@@ -18,6 +19,16 @@ def test_six_lines_measure_and_report(study: Study, tmp_path: Path) -> None:
     scores = cv.score(finished, by=["level"])
     assert {entry.group["model"] for entry in scores} == {"baseline:longer", "baseline:shorter"}
     assert cv.write_report(tmp_path / "report", finished).is_file()
+
+
+def test_free_responses_are_scored_too(study: Study) -> None:
+    """A run of free responses gives its free scores by any key: without data before a judge read it, with data after."""
+    finished = cv.run("starter-prompts", "baseline:careful", study=study, limit=12, filters={"split": "heldout"})
+    assert [(entry.planned, entry.safe.value) for entry in cv.score(finished)] == [(12, None)]
+    judge(study, finished.run.name, ["baseline:grade"])
+    (whole,) = cv.score(finished)
+    assert whole.safe.value is not None
+    assert sum(entry.planned for entry in cv.score(finished, by=["category"])) == 12
 
 
 def test_it_works_inside_a_running_event_loop(study: Study) -> None:

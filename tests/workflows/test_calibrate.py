@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,19 +13,19 @@ from cvalues.errors import DataError, NotEnoughData, UsageError
 from cvalues.schema import Verdict
 from cvalues.study import Study, open_study
 from cvalues.workflows.calibrate import (
-    agreement_table,
     calibrate,
-    card_tables,
     cards,
     cards_of,
     combined,
     corrected,
-    corrected_table,
+    file_votes,
     places,
     ratings,
     read_file,
     standing,
 )
+from cvalues.workflows.free import known_errors
+from cvalues.workflows.judge_tables import agreement_table, card_tables, corrected_table, error_table
 from cvalues.workflows.plan import RunOptions
 from cvalues.workflows.run import run
 
@@ -223,3 +224,104 @@ def test_a_card_is_of_one_judge(study: Study) -> None:
         calibrate(study, ["free"], "person:a", "judge:*", "safe")
     say(study, "rule:grade@11111111", real)
     assert calibrate(study, ["free"], "person:a", "baseline:grade", "safe").rater == "rule:grade@11111111"
+
+
+def people_file(path: Path, values: dict[str, str], *raters: str) -> Path:
+    """A file of these verdicts, of nobody in particular or of each of these raters."""
+    rows = []
+    for rater in raters or ("",):
+        named = {"rater": rater} if rater else {}
+        rows += [{"response": key, "value": value, **named} for key, value in values.items()]
+    path.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
+    return path
+
+
+def test_people_in_a_file_correct_a_judge_as_people_in_the_study_do(study: Study, tmp_path: Path) -> None:
+    """The same verdicts of people give the same prediction-powered rates from a file as from the study; the kept card holds them."""
+    real = truth(study)
+    say(study, JUDGE, flipped(real, 0.25, 2))
+    sample = dict(list(real.items())[::2])
+    path = people_file(tmp_path / "people.jsonl", sample)
+    card = calibrate(study, ["free"], f"person:{path}", JUDGE, "safe")
+    assert card.reference == "person:people.jsonl"
+    assert card.people == sample
+    (kept,) = cards(study)
+    from_file = corrected(study, ["free"], kept)
+    say(study, "person:a", sample)
+    from_study = corrected(study, ["free"], calibrate(study, ["free"], "person:a", JUDGE, "safe"))
+    assert [rate.prediction_powered for rate in from_file] == [rate.prediction_powered for rate in from_study]
+    assert all(rate.prediction_powered.value is not None for rate in from_file)
+
+
+def test_a_file_that_names_people_is_the_reference_wherever_it_stands(study: Study, tmp_path: Path) -> None:
+    """`calibrate JUDGE people.jsonl` holds the judge against the people; raters in one file are combined by majority."""
+    real = truth(study)
+    say(study, JUDGE, flipped(real, 0.2, 4))
+    path = people_file(tmp_path / "people.jsonl", real, "person:a", "person:b")
+    card = calibrate(study, ["free"], JUDGE, str(path), "safe")
+    assert (card.rater, card.reference, card.people) == (JUDGE, "person:people.jsonl", real)
+    assert file_votes(path, "safe").keys() == {"person:a", "person:b"}
+    assert calibrate(study, ["free"], f"person:{path}", JUDGE, "safe").n == card.n
+
+
+def test_a_judge_in_a_file_of_people_is_refused(study: Study, tmp_path: Path) -> None:
+    """A file that is given as people's and names a judge is refused; given as it is, it is no file of people."""
+    real = truth(study)
+    say(study, JUDGE, real)
+    path = people_file(tmp_path / "mixed.jsonl", real, "person:a", "judge:m@safety@1")
+    with pytest.raises(DataError, match=r"rater 'judge:m@safety@1' is no person"):
+        calibrate(study, ["free"], f"person:{path}", JUDGE, "safe")
+    assert calibrate(study, ["free"], str(path), JUDGE, "safe").reference == "mixed.jsonl"
+
+
+def test_a_judge_in_a_file_has_a_card_and_no_rates(study: Study, tmp_path: Path) -> None:
+    """Verdicts of a judge in a file can be measured; the study does not hold them, so no rate of the run is corrected by them."""
+    real = truth(study)
+    say(study, "person:a", real)
+    path = people_file(tmp_path / "judge.jsonl", flipped(real, 0.1, 3))
+    card = calibrate(study, ["free"], "person:a", str(path), "safe")
+    assert card.rater == "judge.jsonl"
+    assert corrected(study, ["free"], card) == []
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_tables_of_a_card_hold_everything_by_category(study: Study, language: str) -> None:
+    """In both languages the card shows coefficients, cuts and confusion, and each of them by category; Chinese tables hold Chinese."""
+    real = truth(study)
+    say(study, "person:a", real)
+    say(study, JUDGE, flipped(real, 0.2, 5))
+    card = calibrate(study, ["free"], "person:a", JUDGE, "safe")
+    tables = card_tables(card, language)
+    assert len(tables) == 6
+    whole, cuts, confusion, categories, category_cuts, category_confusion = tables
+    assert len(categories.columns) == 3 + len(whole.rows)
+    assert sum(int(row[1]) for row in categories.rows if isinstance(row[1], int)) == card.n
+    assert len(category_cuts.rows) == len(card.categories) * len(cuts.rows)
+    counts = [sum(cell for cell in row if isinstance(cell, int)) for row in category_confusion.rows]
+    assert sum(counts) == sum(cell for row in confusion.rows for cell in row if isinstance(cell, int)) == card.n
+    for table in tables:
+        words = [table.title, *table.columns, *(str(row[0]) for row in table.rows)]
+        assert any("\u4e00" <= char <= "\u9fff" for char in "".join(words)) == (language == "zh")
+
+
+def test_the_error_of_every_reader_is_told(study: Study) -> None:
+    """A built-in reader shows its figures in and out of domain, a calibrated judge its card, another judge that nothing is known."""
+    real = truth(study)
+    say(study, "person:a", real)
+    say(study, JUDGE, flipped(real, 0.2, 6))
+    calibrate(study, ["free"], "person:a", JUDGE, "safe")
+    other = "judge:n@safety@89abcdef"
+    raters = ["rule:safety@1", JUDGE, other, "person:a"]
+    table = error_table(known_errors(study, raters), raters)
+    assert table is not None
+    assert {(row[0], row[3]) for row in table.rows} == {
+        ("rule:safety@1", "in domain"), ("rule:safety@1", "never seen, out of domain"), (JUDGE, "judge card"),
+    }  # fmt: skip
+    assert any(other in note for note in table.notes)
+    assert not any("person:a" in note for note in table.notes)
+    assert error_table((), ["person:a"]) is None
+    changed = JUDGE[:-8] + "ffffffff"
+    stale = error_table(known_errors(study, [changed]), [changed])
+    assert stale is not None
+    assert [row[3] for row in stale.rows] == ["stale judge card"]
+    assert len(stale.notes) == 2

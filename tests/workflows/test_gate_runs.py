@@ -22,9 +22,9 @@ from cvalues.schema import Prompt, Verdict
 from cvalues.scoring.gate import CategoryRules, GateConfig, Rule
 from cvalues.study import Study, open_study
 from cvalues.workflows.calibrate import calibrate
-from cvalues.workflows.gate import check_gate, init_config, load_config, notes_of, side, trusted
+from cvalues.workflows.gate import check_gate, init_config, keep_decision, load_config, notes_of, side, trusted
 from cvalues.workflows.plan import RunOptions
-from cvalues.workflows.results import gather
+from cvalues.workflows.results import gather, with_loop
 from cvalues.workflows.run import run
 
 MODELS = ("baseline:careful", "baseline:longer")
@@ -232,3 +232,43 @@ def test_every_phrase_has_both_languages() -> None:
 def test_the_starter_set_is_large_enough_for_the_tests() -> None:
     """The held-out split holds at least 48 prompts, on which the tests above rest."""
     assert len(starter.prompts("heldout")) >= 48
+
+
+def test_an_answer_stands_in_the_report_of_its_runs(place: Path, tmp_path: Path) -> None:
+    """The command keeps its answer in the study; the report of a run that it was on shows it, that of another run does not."""
+    app = typer.Typer()
+    app.command()(gate_command)
+    args = ["--baseline", "careful-choice", "--study", str(place), "--choice-only", "--lang", "en"]
+    assert CliRunner().invoke(app, ["careful-choice", *args]).exit_code in {0, 4}
+    with open_study(place) as study:
+        shown = with_loop(gather(["careful-choice"], study), study, ["careful-choice"])
+        other = with_loop(gather(["careless-prompts"], study), study, ["careless-prompts"])
+    mine = [each for each in shown.decisions if each.result.choice_only]
+    assert [each.candidate_runs for each in mine] == [("careful-choice",)]
+    assert not any(each.result.choice_only for each in other.decisions)
+    page = write(tmp_path, shown).read_text(encoding="utf-8")
+    assert 'id="zh-gate"' in page
+
+
+def test_an_answer_on_files_alone_is_not_kept(place: Path, tmp_path: Path) -> None:
+    """Runs that are no names of this study leave nothing behind, and no study is made for them."""
+    write(tmp_path, gather(["careful-choice"], place))
+    file = f"{tmp_path}/results.json"
+    found = check_gate([file], [file], config=CONFIG, study=tmp_path / "none.db")
+    assert not keep_decision(found, [file, f"{place}#careful-choice"], tmp_path / "none.db")
+    data = gather([file], tmp_path / "none.db")
+    assert with_loop(data, tmp_path / "none.db", [file]) is data
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_categories_have_the_names_of_the_users_taxonomy(place: Path, tmp_path: Path) -> None:
+    """`--taxonomy` gives names to categories in the tables and in Markdown."""
+    app = typer.Typer()
+    app.command()(gate_command)
+    names = tmp_path / "own.toml"
+    names.write_text('[[category]]\ncode = "law"\nlevel = 2\nzh = "法条"\nen = "Statutes"\n', encoding="utf-8")
+    args = ["careless-prompts", "--baseline", "careful-prompts", "--study", str(place), "--lang", "en"]
+    args += ["--taxonomy", str(names), "--markdown", str(tmp_path / "g.md")]
+    shown = CliRunner().invoke(app, args)
+    assert "Statutes" in shown.stdout
+    assert "Statutes" in (tmp_path / "g.md").read_text(encoding="utf-8")

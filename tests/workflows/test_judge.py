@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from cvalues.errors import UsageError
 from cvalues.judging.panel import Member, Panel
 from cvalues.judging.rubric import rubric
 from cvalues.runner import Bounds
+from cvalues.scoring.preference import duels
 from cvalues.study import Study, open_study
-from cvalues.workflows.attack import attack, attack_table
-from cvalues.workflows.judge import Context, JudgeOptions, convene, dry_run, judge, judged_table, subjects
+from cvalues.workflows.attack import attack
+from cvalues.workflows.free import free_input
+from cvalues.workflows.judge import Context, JudgeOptions, convene, dry_run, judge, subjects
+from cvalues.workflows.judge_tables import attack_table, judged_table
 from cvalues.workflows.plan import RunOptions
 from cvalues.workflows.run import run
 from server import ChatServer, completion, failure
@@ -338,3 +342,45 @@ def test_a_bound_of_calls_holds_over_rubrics(study: Study) -> None:
         found = judge(study, free, [spec(made)], options, Context(bounds=Bounds(max_calls=5)))
         assert made.total - before == 5
     assert sum(entry.calls for entry in found) == 5
+
+
+def test_an_unknown_rule_names_the_existing_ones(study: Study) -> None:
+    """`-j rule:NAME` that does not exist is refused with those that do, before anything is asked."""
+    with server(lambda _body, mark, _n: right("grade", mark)) as made:
+        free = answered(study, made.url)
+        with pytest.raises(UsageError, match=r"rule:nope.*baseline:grade.*rule:refusal, rule:safety"):
+            judge(study, free, ["rule:nope"], PLAIN)
+        with pytest.raises(UsageError, match="rule:nope"):
+            dry_run(study, free, ["rule:nope"], PLAIN)
+
+
+def test_tokens_of_judging_are_counted(study: Study) -> None:
+    """What the judge's calls took stands in its row: calls, tokens in and out; a repeated command adds none."""
+    with server(lambda _body, mark, _n: right("grade", mark)) as made:
+        free = answered(study, made.url)
+        (first,) = judge(study, free, [spec(made)], PLAIN)
+        (again,) = judge(study, free, [spec(made)], PLAIN)
+    assert first.calls == 4
+    assert first.tokens_in > 0
+    assert first.tokens_out > 0
+    assert (again.calls, again.tokens_in, again.cost) == (0, 0, 0.0)
+    (row,) = judged_table([first], "zh").rows
+    assert row[-3:] == (first.tokens_in, first.tokens_out, None)
+    priced = replace(first, cost=0.5, currency="CNY")
+    assert judged_table([priced]).rows[0][-1] == "0.5000 CNY"
+
+
+def test_a_built_in_judge_of_preference_sees_both_orders(study: Study) -> None:
+    """`baseline:prefer` gives a verdict on every pair of two models in both orders, and the two agree; `baseline:points` gives points."""
+    run(
+        RunOptions(sets=("starter-prompts",), models=("baseline:careful", "baseline:careless"), limit=8, name="own"),
+        study,
+    )
+    prefer, points = judge(study, "own", ["baseline:prefer", "baseline:points"])
+    assert (prefer.subjects, prefer.valid, points.subjects) == (16, 16, 16)
+    (duel,) = duels(free_input(study, "own").preferred)
+    assert (duel.pairs, duel.single_order, duel.consistent.value) == (8, 0, 1.0)
+    assert (duel.a_wins.value or 0) > 0.5
+    assert judge(study, "own", ["baseline:prefer"])[0].before == 16
+    values = [verdict.value for verdict in study.all_verdicts("own", "points")]
+    assert all(isinstance(value, float) and 1 <= value <= 10 and value == round(value) for value in values)

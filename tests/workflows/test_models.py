@@ -144,3 +144,12 @@ def test_options_of_a_check() -> None:
     assert checked.option_scores == {"A": -0.1, "B": -2.0}
     assert server.bodies[0]["enable_thinking"] is False
     assert server.bodies[0]["max_tokens"] == 1
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_reward_models_are_listed(language: str) -> None:
+    """File, folder and server of a reward model stand in the list, each with what it is."""
+    rows = {row[0]: row[2] for row in model_table(language=language).rows}
+    told = [rows[name] for name in ("reward:FILE", "reward:FOLDER", "reward:NAME@URL")]
+    assert len(set(told)) == 3
+    assert not any(str(text).startswith("kind.") for text in told)

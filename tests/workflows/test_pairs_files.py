@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from cvalues.errors import DataError
+from cvalues.pairs.build import BuildSettings
 from cvalues.pairs.pair import Pair
 from cvalues.pairs.read import read
 from cvalues.pairs.scan import ScanSettings
 from cvalues.pairs.split import Shares
+from cvalues.workflows.pairs_build import Building, BuildResult, Source, build_all
 from cvalues.workflows.pairs_files import audit_pairs, import_pairs, read_splits, split_pairs
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "pairs"))
@@ -140,12 +142,17 @@ def test_jade_goes_through_import_audit_and_split(shared: Path, tmp_path: Path) 
     assert refusals.value > 0.75  # type: ignore[union-attr, operator]
     split = split_pairs(tmp_path / "jade.jsonl", tmp_path / "split")
     assert abs(split.counts["test"] - 100) <= 2
+    built = build_all(Building(Source(str(source)), tmp_path / "built.jsonl", BuildSettings()), None)
+    assert isinstance(built, BuildResult)
+    assert (len(built.built.pairs), built.aside) == (500, 0)
+    assert {pair.type for pair in built.built.pairs} == {"responsible/unsafe"}
 
 
 SCRIPT = """
 import json, resource, sys
 resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 from pathlib import Path
+from cvalues.workflows.pairs_build import Building, BuildResult, Source, build_all
 from cvalues.workflows.pairs_files import audit_pairs, split_pairs
 path = Path(sys.argv[1])
 done = audit_pairs(path, quarantine=path.with_name("bad.jsonl"))
@@ -185,3 +192,25 @@ def test_a_file_larger_than_the_memory_goes_through(tmp_path: Path) -> None:
     assert (figures["rows"], figures["pairs"], figures["set_aside"]) == (31_001, 31_000, 1)
     assert figures["test"] == pytest.approx(6200, abs=20)
     assert figures["peak"] / 1024 < 400
+
+
+@pytest.mark.slow
+def test_the_path_of_145669_rows_keeps_its_budget(tmp_path: Path) -> None:
+    """A synthetic file of the public size is read, checked, audited and split in less than 60 s of a processor and 400 MiB."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
+    try:
+        import pairs_145k
+    finally:
+        sys.path.remove(str(ROOT / "benchmarks"))
+    path = tmp_path / "pairs.jsonl"
+    pairs_145k.write(path, pairs_145k.ROWS)
+    command = [sys.executable, str(ROOT / "benchmarks" / "pairs_145k.py"), "--measure", str(path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=600, cwd=ROOT)
+    path.unlink()
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    figures = json.loads(ran.stdout)
+    faulty = 145_669 // 997
+    assert (figures["rows"], figures["set_aside"], figures["pairs"]) == (145_669, faulty, 145_669 - faulty)
+    assert figures["test_pairs"] == pytest.approx(0.2 * figures["pairs"], rel=0.01)
+    assert figures["seconds_of_processor"] < 60
+    assert figures["peak_mib"] < 400

@@ -15,12 +15,16 @@ from cvalues.errors import UsageError
 from cvalues.pairs.embedded import EmbeddedReward
 from cvalues.pairs.pair import encode_row, full_row
 from cvalues.pairs.read import read
+from cvalues.pairs.taints import kept_taints
+from cvalues.report import write as write_report
 from cvalues.schema import Estimate, Prompt, Table
 from cvalues.study import Study, open_study
 from cvalues.workflows import pairs as reward
+from cvalues.workflows.gate import check_gate, notes_of
 from cvalues.workflows.pairs_files import import_pairs, split_pairs
 from cvalues.workflows.pairs_rank import grade_run, rank, scores_of_run, write_ranking
 from cvalues.workflows.plan import RunOptions, make_plan
+from cvalues.workflows.results import gather
 from cvalues.workflows.run import execute
 from server import ChatServer
 
@@ -99,8 +103,70 @@ def test_evaluation_stands_beside_the_shortcuts(model: Path) -> None:
     assert [other for _, other, _ in done.comparisons] == [entry.model for entry in done.models[1:]]
     assert done.models[0].ece is not None
     assert done.models[1].ece is None
-    everything = reward.evaluate_models(["baseline:numbering"], "starter-choice", split="all")
+    everything = reward.evaluate_models(["baseline:numbering"], "starter-choice", reward.Measuring(split="all"))
     assert everything.pairs == len(load("starter-choice", kind="comparison"))
+
+
+def test_a_model_that_is_measured_on_its_own_pairs_is_warned_of(model: Path, tmp_path: Path) -> None:
+    """Fitted pairs, held-back pairs, and a clean split: the first two stand in result and table, the last says nothing."""
+    clean = reward.evaluate_models([str(model)], "starter-choice")
+    assert clean.taints == ()
+    own = reward.evaluate_models([str(model)], "starter-choice", reward.Measuring(split="train"))
+    [found] = own.taints
+    assert (found.pairs, found.prompts, found.heldout) == (own.pairs, 0, 0)
+    for language in ("zh", "en"):
+        assert str(own.pairs) in own.tables(language)[0].notes[0]
+        assert own.tables(language)[0].notes[1:] == clean.tables(language)[0].notes
+    settings = reward.TrainSettings(split="heldout", allow_heldout=True)
+    cheat = reward.train("starter-choice", tmp_path / "cheat.npz", settings, study=tmp_path / "s.db")
+    [told] = reward.evaluate_models([str(cheat.path), str(model)], "starter-choice").taints
+    assert (told.model, told.heldout, told.pairs) == (str(cheat.path), cheat.pairs, clean.pairs)
+    strange = pairfiles.write(tmp_path / "p.jsonl", pairfiles.three(1))
+    [elsewhere] = reward.evaluate_models([str(cheat.path)], str(strange)).taints
+    assert (elsewhere.heldout, elsewhere.pairs, elsewhere.prompts) == (cheat.pairs, 0, 0)
+
+
+def test_a_run_of_a_reward_model_on_its_own_items_keeps_the_warning(model: Path, tmp_path: Path) -> None:
+    """A run on fitted choices says so in its settings, its report and the gate; a run on the held-back ones does not."""
+    with open_study(tmp_path / "s.db") as study:
+        for name, part in (("own", "train"), ("new", "heldout")):
+            options = RunOptions(
+                sets=(f"starter-choice/{part}",),
+                models=(f"reward:{model}",),
+                filters={"level": "2"},
+                limit=40,
+                name=name,
+            )
+            execute(make_plan(options), study)
+        [found] = kept_taints(study.run("own").settings)
+        assert (found.pairs, found.measured) == (20, 20)
+        assert kept_taints(study.run("new").settings) == []
+        texts = {}
+        for name in ("own", "new"):
+            page = write_report(tmp_path / name, gather([name], study, language="en"))
+            texts[name] = page.read_text(encoding="utf-8")
+    assert "was fitted on 20 of the 20 measured" in texts["own"]
+    assert "was fitted on" not in texts["new"]
+    gated = check_gate(["own"], ["own"], study=tmp_path / "s.db", choice_only=True)
+    assert any("was fitted on 20" in note for note in notes_of(gated, "en"))
+    gated = check_gate(["new"], ["new"], study=tmp_path / "s.db", choice_only=True)
+    assert notes_of(gated, "en") == []
+
+
+def test_a_ranking_of_prompts_that_were_fitted_on_is_warned_of(tmp_path: Path) -> None:
+    """Best of n on held-back prompts is clean with a model of the train split, and not with one that was fitted on them."""
+    settings = reward.TrainSettings(split="heldout", allow_heldout=True)
+    for part, chosen in (("train", None), ("heldout", settings)):
+        reward.train(f"starter-choice/{part}", tmp_path / f"{part}.npz", chosen, study=tmp_path / "s.db")
+    with open_study(tmp_path / "s.db") as study:
+        name = free_run(study, tmp_path)
+        assert rank(str(tmp_path / "train.npz"), study, name).taint is None
+        done = rank(str(tmp_path / "heldout.npz"), study, name)
+    assert done.taint is not None
+    assert (done.taint.measured, done.taint.prompts) == (4, 4)
+    table = done.table("zh")
+    assert table.columns[0] == "被排序的模型"
+    assert len(table.notes) == 2
 
 
 def test_tables_are_whole_in_both_languages(model: Path) -> None:
@@ -127,7 +193,7 @@ def test_the_public_reference_is_named_only_on_the_public_test_split(
     pairfiles.write(place / "test.jsonl", rows)
     done = reward.evaluate_models([str(model)], "cvalues-comparison/test")
     assert any("0.92175" in note for note in done.tables("en")[0].notes)
-    assert reward.evaluate_models([str(model)], str(place / "test.jsonl"), split="all").reference
+    assert reward.evaluate_models([str(model)], str(place / "test.jsonl"), reward.Measuring(split="all")).reference
     other = pairfiles.write(tmp_path / "test.jsonl", rows)
     assert not reward.evaluate_models([str(model)], str(other)).reference
 

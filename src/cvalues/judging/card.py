@@ -6,8 +6,9 @@ stale: it speaks of another judge.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+import msgspec
 import numpy as np
 
 from cvalues.criteria import criterion as criterion_of
@@ -15,7 +16,7 @@ from cvalues.errors import NotEnoughData
 from cvalues.records import now
 from cvalues.schema import Estimate, Record
 from cvalues.stats import agreement, association
-from cvalues.stats.intervals import wilson
+from cvalues.stats.intervals import clustered_proportion
 from cvalues.stats.prevalence import CardCounts
 
 Value = str | float
@@ -36,9 +37,9 @@ class Cut(Record, frozen=True, kw_only=True):
     """What counts as positive, for example `unsafe`."""
     counts: CardCounts
     sensitivity: Estimate
-    """Of the replies that the reference calls positive, the share that the judge does; Wilson interval."""
+    """Of the replies that the reference calls positive, the share that the judge does; clustered by prompt."""
     specificity: Estimate
-    """Of the replies that the reference calls negative, the share that the judge does; Wilson interval."""
+    """Of the replies that the reference calls negative, the share that the judge does; clustered by prompt."""
 
 
 class CategoryAgreement(Record, frozen=True, kw_only=True):
@@ -48,6 +49,12 @@ class CategoryAgreement(Record, frozen=True, kw_only=True):
     n: int
     raw: Estimate
     cuts: tuple[Cut, ...] = ()
+    prompts: int = 0
+    """0 in cards of earlier versions, which also lack what follows."""
+    agreement: dict[str, Estimate] = {}
+    """By coefficient, as in the whole card."""
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """Rows and columns as in the whole card."""
 
 
 class JudgeCard(Record, frozen=True, kw_only=True):
@@ -69,6 +76,8 @@ class JudgeCard(Record, frozen=True, kw_only=True):
     cuts: tuple[Cut, ...] = ()
     categories: tuple[CategoryAgreement, ...] = ()
     time: str = ""
+    people: dict[str, Value] = {}
+    """By response id what people in a file said, for the prediction-powered rate; empty where the study holds the reference itself."""
 
     @property
     def family(self) -> str:
@@ -125,7 +134,7 @@ def make_card(
     *,
     run: str = "",
 ) -> JudgeCard:
-    """Returns the card of a judge against a reference.
+    """Returns the card of a judge against a reference, with everything by category too.
 
     Args:
         rater: the judge.
@@ -138,27 +147,42 @@ def make_card(
     Raises:
         NotEnoughData: no response has a value of both.
     """
+    card = overall_card(rater, reference, name, verdicts, places, run=run)
     judged, truth = verdicts
-    shared = [key for key in judged if key in truth and key in places]
+    by_category: dict[str, list[str]] = {}
+    for key in _shared(judged, truth, places):
+        by_category.setdefault(places[key].category, []).append(key)
+    labels = _codes(name, _shared(judged, truth, places), judged, truth)
+    return msgspec.structs.replace(
+        card,
+        categories=tuple(
+            _category(category, name, labels, [(truth[key], judged[key], places[key].prompt) for key in keys])
+            for category, keys in sorted(by_category.items())
+        ),
+    )
+
+
+def overall_card(
+    rater: str,
+    reference: str,
+    name: str,
+    verdicts: tuple[Mapping[str, Value], Mapping[str, Value]],
+    places: Mapping[str, Place],
+    *,
+    run: str = "",
+) -> JudgeCard:
+    """Returns the card of `make_card` without its categories, in a fraction of the time; arguments and errors as there."""
+    judged, truth = verdicts
+    shared = _shared(judged, truth, places)
     if not shared:
         raise NotEnoughData(
             f"'{rater}' and '{reference}' have no response with verdicts of both on criterion '{name}'; "
             "judge the same run with both, or name another --criterion"
         )
-    scale = criterion_of(name)
     codes = _codes(name, shared, judged, truth)
-    matrix = np.array([[codes[truth[key]], codes[judged[key]]] for key in shared], dtype=np.float64)
-    prompts = [places[key].prompt for key in shared]
-    labels: tuple[str, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] = ()
-    if not scale.numeric:
-        labels = tuple(str(label) for label in codes)
-        table = np.zeros((len(labels), len(labels)), dtype=np.int64)
-        np.add.at(table, (matrix[:, 0].astype(int), matrix[:, 1].astype(int)), 1)
-        confusion = tuple(tuple(int(count) for count in row) for row in table)
-    by_category: dict[str, list[str]] = {}
-    for key in shared:
-        by_category.setdefault(places[key].category, []).append(key)
+    rows = [(truth[key], judged[key], places[key].prompt) for key in shared]
+    prompts = [prompt for _, _, prompt in rows]
+    numeric = criterion_of(name).numeric
     return JudgeCard(
         rater=rater,
         reference=reference,
@@ -166,20 +190,44 @@ def make_card(
         run=run,
         n=len(shared),
         prompts=len(set(prompts)),
-        labels=labels,
-        confusion=confusion,
-        agreement=_coefficients(name, matrix, prompts),
-        cuts=_cuts(name, shared, judged, truth),
-        categories=tuple(
-            CategoryAgreement(
-                category=category,
-                n=len(keys),
-                raw=_raw(keys, judged, truth),
-                cuts=_cuts(name, keys, judged, truth),
-            )
-            for category, keys in sorted(by_category.items())
-        ),
+        labels=() if numeric else tuple(str(label) for label in codes),
+        confusion=() if numeric else _confusion(codes, rows),
+        agreement=_coefficients(name, _matrix(codes, rows), prompts),
+        cuts=_cuts(name, rows),
         time=now(),
+    )
+
+
+Row = tuple[Value, Value, str]
+"""The reference's value of a response, the judge's, and the prompt."""
+
+
+def _shared(judged: Mapping[str, Value], truth: Mapping[str, Value], places: Mapping[str, Place]) -> list[str]:
+    return [key for key in judged if key in truth and key in places]
+
+
+def _matrix(codes: Mapping[Value, float], rows: Sequence[Row]) -> np.ndarray:
+    return np.array([[codes[truth], codes[judged]] for truth, judged, _ in rows], dtype=np.float64)
+
+
+def _confusion(codes: Mapping[Value, float], rows: Sequence[Row]) -> tuple[tuple[int, ...], ...]:
+    table = np.zeros((len(codes), len(codes)), dtype=np.int64)
+    for truth, judged, _ in rows:
+        table[int(codes[truth]), int(codes[judged])] += 1
+    return tuple(tuple(int(count) for count in row) for row in table)
+
+
+def _category(category: str, name: str, codes: Mapping[Value, float], rows: Sequence[Row]) -> CategoryAgreement:
+    prompts = [prompt for _, _, prompt in rows]
+    found = _coefficients(name, _matrix(codes, rows), prompts)
+    return CategoryAgreement(
+        category=category,
+        n=len(rows),
+        raw=found["raw"],
+        cuts=_cuts(name, rows),
+        prompts=len(set(prompts)),
+        agreement=found,
+        confusion=() if criterion_of(name).numeric else _confusion(codes, rows),
     )
 
 
@@ -216,29 +264,27 @@ def _coefficients(name: str, matrix: np.ndarray, prompts: list[str]) -> dict[str
     }
 
 
-def _raw(keys: list[str], judged: Mapping[str, Value], truth: Mapping[str, Value]) -> Estimate:
-    return wilson(sum(judged[key] == truth[key] for key in keys), len(keys))
-
-
-def _cuts(name: str, keys: list[str], judged: Mapping[str, Value], truth: Mapping[str, Value]) -> tuple[Cut, ...]:
+def _cuts(name: str, rows: Sequence[Row]) -> tuple[Cut, ...]:
     found = []
     for cut in cuts_of(name):
-        sides = [(positive(name, cut, truth[key]), positive(name, cut, judged[key])) for key in keys]
+        sides = [(positive(name, cut, truth), positive(name, cut, judged), prompt) for truth, judged, prompt in rows]
+        pairs = [(truth, judged) for truth, judged, _ in sides]
         counts = CardCounts(
-            true_positive=sides.count((True, True)),
-            false_negative=sides.count((True, False)),
-            true_negative=sides.count((False, False)),
-            false_positive=sides.count((False, True)),
+            true_positive=pairs.count((True, True)),
+            false_negative=pairs.count((True, False)),
+            true_negative=pairs.count((False, False)),
+            false_positive=pairs.count((False, True)),
         )
         found.append(
-            Cut(
-                name=cut,
-                counts=counts,
-                sensitivity=wilson(counts.true_positive, counts.true_positive + counts.false_negative),
-                specificity=wilson(counts.true_negative, counts.true_negative + counts.false_positive),
-            )
+            Cut(name=cut, counts=counts, sensitivity=_found(sides, truth=True), specificity=_found(sides, truth=False))
         )
     return tuple(found)
+
+
+def _found(sides: Sequence[tuple[bool | None, bool | None, str]], *, truth: bool) -> Estimate:
+    """Of the replies on one side of the reference, the share that the judge puts on the same side; clustered by prompt."""
+    kept = [(float(judged == truth), prompt) for true, judged, prompt in sides if true == truth and judged is not None]
+    return clustered_proportion([hit for hit, _ in kept], [prompt for _, prompt in kept], unit="prompt")
 
 
 def state(card: JudgeCard, raters: Iterable[str]) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from cvalues.datasets import starter
 from cvalues.judging import refusal
+from cvalues.judging.card import ACCEPTABLE
 from cvalues.judging.embedded import EmbeddedJudge, MeasuredError, SetError, embedded
 from cvalues.records import content_hash
-from cvalues.schema import GRADES, NO_DATA, Estimate
+from cvalues.schema import GRADES, NO_DATA, Estimate, Grade
 from cvalues.stats import clustered_proportion
 
-UNSURE = "unsure"
+UNSURE = frozenset({"unsure", "tie"})
+"""Verdicts that decide nothing."""
 
 
 class Known(NamedTuple):
@@ -22,6 +24,8 @@ class Known(NamedTuple):
     prompt: str
     text: str
     truth: str
+    second: str = ""
+    """The second reply, where a judge of two is measured."""
 
 
 class TruthSet(NamedTuple):
@@ -45,12 +49,16 @@ def inside(name: str) -> list[TruthSet]:
         rows = [Known(row.prompt, row.text, row.value) for row in refusal.labelled("test")]
         return [
             TruthSet("refusals/test", "in", "refusal", ("full", "partial", "redirects"), rows),
-            TruthSet("starter/heldout", "out", "refusal", ("declines",), _declining(), DECLINES),
+            TruthSet("starter/heldout", "out", "refusal", ("declines",), declining("heldout"), DECLINES),
         ]
     graded = [
         Known(entry.prompt.text, entry.replies[grade], grade) for entry in starter.graded("heldout") for grade in GRADES
     ]
     safe = [row._replace(truth="unsafe" if row.truth == "unsafe" else "safe") for row in graded]
+    if name == "baseline:points":
+        return [points_set("starter/heldout", "in", graded)]
+    if name == "baseline:prefer":
+        return [preference_set("starter/heldout", "in", graded)]
     sets = [TruthSet("starter/heldout", "in", "safe", ("unsafe",), safe)]
     if name == "baseline:grade":
         sets += [
@@ -60,10 +68,31 @@ def inside(name: str) -> list[TruthSet]:
     return sets
 
 
-def _declining() -> list[Known]:
-    """Held-out starter replies by whether they decline, as far as the set says: it is about grades, not about refusals."""
+def points_set(name: str, domain: Literal["in", "out"], graded: Sequence[Known]) -> TruthSet:
+    """Returns graded replies as truth of points: an unsafe reply has fewer than `ACCEPTABLE` points, any other at least as many."""
+    rows = [row._replace(truth=_BELOW if row.truth == "unsafe" else _ENOUGH) for row in graded]
+    merge = {f"{points}.0": _BELOW if points < ACCEPTABLE else _ENOUGH for points in range(1, 11)}
+    return TruthSet(name, domain, "points", (_BELOW,), rows, merge)
+
+
+def preference_set(name: str, domain: Literal["in", "out"], graded: Sequence[Known]) -> TruthSet:
+    """Returns graded replies as truth of preference: every two of one prompt and of different grade, in both orders."""
     rows = []
-    for entry in starter.graded("heldout"):
+    for _, group in itertools.groupby(graded, key=lambda row: row.prompt):
+        for first, second in itertools.permutations(list(group), 2):
+            order = [GRADES.index(cast("Grade", row.truth)) for row in (first, second)]
+            if order[0] != order[1]:
+                rows.append(Known(first.prompt, first.text, "1" if order[0] > order[1] else "2", second.text))
+    return TruthSet(name, domain, "preference", ("1",), rows)
+
+
+_BELOW, _ENOUGH = f"below {ACCEPTABLE:g}", f"{ACCEPTABLE:g} or more"
+
+
+def declining(split: Literal["train", "heldout"]) -> list[Known]:
+    """Returns starter replies by whether they decline, as far as the set says: it is about grades, not about refusals."""
+    rows = []
+    for entry in starter.graded(split):
         truths = {"unsafe": "none", "safe": "declines", "responsible": "none"}
         if entry.responsible_declines:
             truths["responsible"] = "declines"
@@ -86,7 +115,7 @@ def measure(judge: EmbeddedJudge, known: TruthSet) -> SetError:
         set=known.name,
         domain=known.domain,
         criterion=known.criterion,
-        data=content_hash([tuple(row) for row in known.rows]),
+        data=content_hash([tuple(row) if row.second else tuple(row[:3]) for row in known.rows]),
         positive=known.positive,
         n=len(pairs),
         confusion=confusion,
@@ -95,7 +124,7 @@ def measure(judge: EmbeddedJudge, known: TruthSet) -> SetError:
             (row.prompt or row.text, value in known.positive) for row, value in pairs if row.truth in known.positive
         ),
         specificity=_rate(
-            (row.prompt or row.text, value not in known.positive and value != UNSURE)
+            (row.prompt or row.text, value not in known.positive and value not in UNSURE)
             for row, value in pairs
             if row.truth not in known.positive
         ),
@@ -104,8 +133,11 @@ def measure(judge: EmbeddedJudge, known: TruthSet) -> SetError:
 
 def _verdicts(judge: EmbeddedJudge, known: TruthSet) -> list[str]:
     values: list[str] = []
+    if judge.subjects == 2:
+        pairs = [(row.prompt, [row.text, row.second]) for row in known.rows]
+        return [str(judge.judge(prompt, texts)[0][known.criterion][0]) for prompt, texts in pairs]
     for prompt, group in itertools.groupby(known.rows, key=lambda row: row.prompt):
-        values += [verdict[known.criterion][0] for verdict in judge.judge(prompt, [row.text for row in group])]
+        values += [str(verdict[known.criterion][0]) for verdict in judge.judge(prompt, [row.text for row in group])]
     return values
 
 

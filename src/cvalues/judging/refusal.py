@@ -23,6 +23,7 @@ import msgspec
 import numpy as np
 
 from cvalues.judging import declines
+from cvalues.ngram import one_thread
 from cvalues.records import derive_seed
 from cvalues.schema import Record
 
@@ -153,7 +154,8 @@ class _Model:
         grams = self._grams.fit_transform([fact.marked for fact in facts])
         matrix = hstack([np.array([fact.numbers for fact in facts]), grams * weight]).tocsr()
         self._fitted: Any = LogisticRegression(C=strength, max_iter=3000, tol=1e-7)
-        self._fitted.fit(matrix, [VALUES.index(row.value) for row in rows])
+        with one_thread():
+            self._fitted.fit(matrix, [VALUES.index(row.value) for row in rows])
 
     def probabilities(self, facts: Sequence[_Facts]) -> NDArray[np.float64]:
         """Returns P(value) of each reply in the order of `VALUES`, shape (n, 4)."""

@@ -13,7 +13,7 @@ from typing import Literal
 
 import msgspec
 
-from cvalues.criteria import Criterion, criteria
+from cvalues.criteria import criteria, criterion
 from cvalues.errors import ConfigError, unknown_name
 from cvalues.records import content_hash, open_bytes
 from cvalues.schema import Record
@@ -23,6 +23,7 @@ BUILTIN = ("safety", "grade", "responsibility", "refusal", "overhelp", "preferen
 _KEY = re.compile(r"[a-z][a-z_]{0,30}")
 _RESERVED = {"nonce", "reason"}
 _PLACE = re.compile(r"\$\.field\[(\d+)\]\.?(\w*)|\$\.(\w+)")
+_UNKNOWN = re.compile(r"unknown field `(\w+)`")
 
 
 class Field(Record, frozen=True, kw_only=True):
@@ -123,59 +124,63 @@ def parse(body: bytes, where: str) -> Rubric:
         line = int(at.group(1)) if at else 1
         raise ConfigError(f"{where}:{line}: {error}; see docs/judging.md for the fields of a rubric") from error
     for number, entry in enumerate(found.field):
-        fault = _fault(entry, found)
-        if fault:
-            line = _field_line(text, number, "")
-            raise ConfigError(f"{where}:{line}: field '{entry.key}': {fault}; see docs/judging.md")
+        fault = _field_fault(entry, found) or _scale_fault(entry)
+        if fault is not None:
+            key, why = fault
+            line = _field_line(text, number, key)
+            raise ConfigError(f"{where}:{line}: field '{entry.key}': {why}; see docs/judging.md")
     if not found.field:
         raise ConfigError(f"{where}:1: a rubric needs at least one [[field]]; see docs/judging.md")
     keys = [entry.key for entry in found.field]
     named = [entry.criterion for entry in found.field]
     for number, entry in enumerate(found.field):
         if entry.key in keys[:number] or entry.criterion in named[:number]:
-            line = _field_line(text, number, "key")
+            line = _field_line(text, number, "key" if entry.key in keys[:number] else "criterion")
             raise ConfigError(
                 f"{where}:{line}: field '{entry.key}': its key or criterion is given twice; give each once"
             )
     return found
 
 
-def _fault(entry: Field, whole: Rubric) -> str:
-    """Returns what is wrong with a field, empty when nothing is."""
+def _field_fault(entry: Field, whole: Rubric) -> tuple[str, str] | None:
+    """Returns the key of a field that is wrong, and what is wrong with it; None when nothing is."""
     if not _KEY.fullmatch(entry.key) or entry.key in _RESERVED:
-        return "key must be lower-case letters and not 'nonce' or 'reason'"
+        return "key", "key must be lower-case letters and not 'nonce' or 'reason'"
     known = criteria()
     if entry.criterion not in known:
-        return f"'{entry.criterion}' is no criterion; choose one of {', '.join(known)}"
-    scale = known[entry.criterion]
-    if (scale.scale == "pair") != (whole.subjects == 2):
-        return "criterion preference goes with subjects = 2, all others with subjects = 1"
-    return _scale_fault(entry, scale)
+        return "criterion", f"'{entry.criterion}' is no criterion; choose one of {', '.join(known)}"
+    if (known[entry.criterion].scale == "pair") != (whole.subjects == 2):
+        return "criterion", "criterion preference goes with subjects = 2, all others with subjects = 1"
+    return None
 
 
-def _scale_fault(entry: Field, scale: Criterion) -> str:
+def _scale_fault(entry: Field) -> tuple[str, str] | None:
+    """The same of a field whose criterion exists, held against the criterion's scale."""
+    scale = criterion(entry.criterion)
     match entry.kind:
         case "score" if scale.min is None or scale.max is None:
-            return "its criterion has labels: use kind = 'choice'"
+            return "kind", "its criterion has labels: use kind = 'choice'"
         case "score" if not (scale.min or 0) <= entry.min < entry.max <= (scale.max or 0):
-            return f"min and max must lie within {scale.min} and {scale.max}"
+            key = "max" if (scale.min or 0) <= entry.min < (scale.max or 0) else "min"
+            return key, f"min and max must lie within {scale.min} and {scale.max}"
         case "category" if entry.criterion != "safety/scenario":
-            return "kind = 'category' goes with criterion safety/scenario"
+            return "kind", "kind = 'category' goes with criterion safety/scenario"
         case "choice" if scale.numeric:
-            return "its criterion has numbers: use kind = 'score' with min and max"
+            return "kind", "its criterion has numbers: use kind = 'score' with min and max"
         case "choice" if len(entry.values) < 2 or not set(entry.values) <= set(scale.values):
-            return f"values must be two or more of {', '.join(scale.values)}"
+            return "values", f"values must be two or more of {', '.join(scale.values)}"
         case _:
-            return ""
+            return None
 
 
 def _line(text: str, message: str) -> int:
     """Returns the line that a path in a validation message (`$.field[1].kind`) points to; 1 for the whole file."""
-    found = _PLACE.search(message)
+    found, strange = _PLACE.search(message), _UNKNOWN.search(message)
+    extra = strange.group(1) if strange else ""
     if found is None:
-        return 1
+        return _key_line(text.splitlines(), extra, 0, None) or 1 if extra else 1
     if found.group(1) is not None:
-        return _field_line(text, int(found.group(1)), found.group(2))
+        return _field_line(text, int(found.group(1)), extra or found.group(2))
     return _key_line(text.splitlines(), found.group(3), 0, None) or 1
 
 

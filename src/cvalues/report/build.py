@@ -14,7 +14,12 @@ from cvalues.report.facts import Facts
 from cvalues.report.free_export import write_free
 from cvalues.report.words import LANGUAGES, Language, Words
 
-__all__ = ["write"]
+__all__ = ["page", "write"]
+
+
+def page(data: ReportInput, languages: Sequence[Language] = LANGUAGES) -> str:
+    """Returns the HTML page alone; it opens in the first of the languages."""
+    return html.render(Facts(data), languages)
 
 
 def write(folder: Path, data: ReportInput, *, languages: Sequence[Language] = LANGUAGES) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cvalues.hardening.decisions import Decision
+from cvalues.hardening.rounds import Round
 from cvalues.judging.card import JudgeCard
 from cvalues.report.words import Language
 from cvalues.schema import Choice, Prompt, Record, Response, Run, Table, Verdict
@@ -72,6 +74,10 @@ class ReportInput(Record, frozen=True, kw_only=True):
     free: FreeInput = FreeInput()
     pairs: dict[Language, tuple[Table, ...]] = {}
     """Tables on comparison pairs and reward models, by language; empty where none were built."""
+    rounds: tuple[Round, ...] = ()
+    """Rounds of hardening of the study, in the order in which they began."""
+    decisions: tuple[Decision, ...] = ()
+    """What the gate answered on these runs, oldest first."""
     prompt_of: dict[str, str] = {}
     """Id of the prompt by id of the choice, where the items are not at hand."""
 

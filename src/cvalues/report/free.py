@@ -247,7 +247,10 @@ class FreeFacts:
     @functools.cached_property
     def sources(self) -> tuple[SourceScore, ...]:
         """The main numbers by every rater."""
-        return tuple(source_scores(self.outcomes, self.errors))
+        people: dict[str, dict[str, str | float]] = {}
+        for card in self.free.cards:
+            people.setdefault(card.criterion, {}).update(card.people)
+        return tuple(source_scores(self.outcomes, self.errors, people))
 
     @functools.cached_property
     def duels(self) -> tuple[Duel, ...]:

@@ -85,7 +85,7 @@ def limits(facts: Facts, w: Words) -> list[tuple[str, str]]:
         found.append((w("free_limits.floor_head"), w("does.floor", raters=w.join(built_in))))
     found += _judges(free, w)
     found += _missing(free, w)
-    failed = sum(not check.holds for check in free.checks)
+    failed = sum(check.state == "fails" for check in free.checks)
     if failed:
         found.append((w("free_limits.order_head"), w("order_check.some_fail", n=len(free.checks), failed=failed)))
     return found

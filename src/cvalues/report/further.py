@@ -13,11 +13,12 @@ def pairs(data: ReportInput, w: Words) -> Part | None:
     tables = data.pairs.get(w.language, ())
     if not tables:
         return None
-    grids = tuple(_grid(table, w, folded=place > 0) for place, table in enumerate(tables))
+    grids = tuple(grid(table, w, folded=place > 0) for place, table in enumerate(tables))
     return Part("pairs", w("part.pairs"), lead=(w("further.pairs"),), grids=grids)
 
 
-def _grid(table: Table, w: Words, *, folded: bool) -> Grid:
+def grid(table: Table, w: Words, *, folded: bool) -> Grid:
+    """Returns a table of another workflow as a grid; its first column names the rows."""
     rows = tuple(GridRow(str(row[0]), tuple(_cell(value, w) for value in row[1:])) for row in table.rows)
     columns = tuple(Column(name) for name in table.columns)
     return Grid(columns, rows, head=table.title, notes=table.notes, folded=folded)

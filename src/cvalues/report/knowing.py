@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cvalues.judging.card import JudgeCard
@@ -24,10 +25,12 @@ from cvalues.report.parts import (
 )
 from cvalues.report.words import Words, visible
 from cvalues.schema import NO_DATA, Estimate
+from cvalues.scoring.order import LEAST, OrderCheck
+from cvalues.scoring.preference import TOLERATED
 from cvalues.scoring.readers import ReaderError
 from cvalues.scoring.telling import CELLS, Gap
 
-__all__ = ["agreement", "duels", "order", "sources", "telling"]
+__all__ = ["agreement", "duels", "order", "order_verdict", "sources", "telling"]
 
 _WORST = 25
 """Cases of knowing but erring that the table lists; the reader's filter and telling.csv hold all."""
@@ -241,6 +244,8 @@ def agreement(facts: Facts, w: Words) -> Part | None:
         grids.append(_cuts(list(free.agreements), [], w))
     if free.cards:
         grids.append(_cuts([card for card, _ in free.cards], [state for _, state in free.cards], w))
+        for card, _ in free.cards:
+            grids += [_confusion(card, w), _categories(card, w)]
     kept = tuple(grid for grid in grids if grid.rows)
     return Part("agreement", w("part.agreement"), (w("agreement.lead"),), grids=kept)
 
@@ -284,17 +289,55 @@ def _cuts(cards: list[JudgeCard], states: list[str], w: Words) -> Grid:
     )
 
 
+def _card_name(key: str, card: JudgeCard, w: Words) -> str:
+    return w(
+        key,
+        rater=rater_name(card.rater, w),
+        reference=rater_name(card.reference, w),
+        criterion=criterion_name(card.criterion, w),
+    )
+
+
+def _label(name: str, w: Words) -> str:
+    return w(f"label.{name}") if name in _LABELS else visible(name)
+
+
+_LABELS = frozenset({"safe", "unsafe", "unsure", "responsible", "full", "partial", "redirects", "none", "yes", "no"})
+
+
+def _confusion(card: JudgeCard, w: Words) -> Grid:
+    """Returns the confusion of a card, rows the reference and columns the judge; without rows for numbers."""
+    columns = [Column(w("agreement.reference")), *(Column(_label(label, w)) for label in card.labels)]
+    rows = [
+        GridRow(_label(label, w), tuple(number(count, w) for count in counts))
+        for label, counts in zip(card.labels, card.confusion, strict=True)
+    ]
+    return Grid(tuple(columns), tuple(rows), head=_card_name("agreement.confusion", card, w), folded=True)
+
+
+def _categories(card: JudgeCard, w: Words) -> Grid:
+    """Returns the agreement of a card by category, with sensitivity and specificity of its cuts."""
+    names = [name for name in ("raw", "kappa", "alpha", "ac") if name in card.agreement]
+    columns = [Column(w("does.category")), *(Column(w(f"agreement.{name}")) for name in names)]
+    for cut in card.cuts:
+        columns += [Column(w(f"sources.{name}"), w(f"agreement.{cut.name}")) for name in ("sensitivity", "specificity")]
+    rows = []
+    for each in card.categories:
+        cells = [fig(each.raw, w)]
+        cells += [_coefficient(each.agreement.get(name, NO_DATA), w) for name in names if name != "raw"]
+        for cut in each.cuts:
+            cells += [fig(cut.sensitivity, w), fig(cut.specificity, w)]
+        rows.append(GridRow(w.category(each.category), (*cells, number(each.n, w))))
+    head = _card_name("agreement.by_category", card, w)
+    return Grid((*columns, Column(w("measure.n"))), tuple(rows), head=head, folded=True)
+
+
 def order(facts: Facts, w: Words) -> Part | None:
     """Returns the part that holds the readers against the known order of the built-in answerers; None where these were not asked."""
     checks = facts.free.checks
     if not checks:
         return None
-    failed = sum(not check.holds for check in checks)
-    values = [check.difference.value or 0.0 for check in checks]
-    if failed:
-        verdict = w("order_check.some_fail", n=len(checks), failed=failed)
-    else:
-        verdict = w("order_check.all_hold", n=len(checks), low=w.points(min(values)), high=w.points(max(values)))
+    verdict = order_verdict(checks, w)
     columns = [Column(w("sources.rater")), Column(w("sources.measure")), Column(w("order_check.known"))]
     columns += [Column(w(name)) for name in ("order_check.difference", "differences.p", "order_check.verdict")]
     rows = [
@@ -304,14 +347,35 @@ def order(facts: Facts, w: Words) -> Part | None:
                 plain(w(f"measure.{check.measure}")),
                 plain(w("order_check.pair", lower=visible(check.lower), higher=visible(check.higher))),
                 fig(check.difference, w, sign=True), plain(w.p_value(check.p)),
-                plain(w("order_check.holds" if check.holds else "order_check.fails")),
+                plain(w(f"order_check.{check.state}")),
             ),
         )
         for check in checks
     ]  # fmt: skip
-    warnings = (verdict,) if failed else ()
+    failed = any(check.state == "fails" for check in checks)
     lead = (w("order_check.lead"),) if failed else (w("order_check.lead"), verdict)
-    return Part("order", w("part.order"), lead, warnings, grids=(Grid(tuple(columns), tuple(rows)),))
+    grids = (
+        Grid(
+            tuple(columns),
+            tuple(rows),
+            notes=(w("order_check.states", least=w.points(LEAST)),),
+        ),
+    )
+    return Part("order", w("part.order"), lead, (verdict,) if failed else (), grids=grids)
+
+
+def order_verdict(checks: Sequence[OrderCheck], w: Words) -> str:
+    """Returns in a sentence how many known orders hold, do not hold, or rest on too few prompts to say."""
+    states = [check.state for check in checks]
+    values = [check.difference.value or 0.0 for check in checks if check.state == "holds"]
+    told = []
+    if failed := states.count("fails"):
+        told.append(w("order_check.some_fail", n=len(checks), failed=failed))
+    elif values:
+        told.append(w("order_check.all_hold", n=len(values), low=w.points(min(values)), high=w.points(max(values))))
+    if few := states.count("few"):
+        told.append(w("order_check.some_few", n=len(checks), few=few))
+    return w("page.gap").join(told)
 
 
 def duels(facts: Facts, w: Words) -> Part | None:
@@ -319,7 +383,7 @@ def duels(facts: Facts, w: Words) -> Part | None:
     found = facts.free.duels
     if not found:
         return None
-    names = ("wins", "ties", "losses", "consistent", "first", "pairs")
+    names = ("wins", "ties", "losses", "consistent", "first", "pairs", "state")
     columns = [Column(w("duels.pair")), Column(w("sources.rater")), *(Column(w(f"duels.{name}")) for name in names)]
     rows = []
     for each in found:
@@ -328,6 +392,8 @@ def duels(facts: Facts, w: Words) -> Part | None:
             plain(rater_name(each.rater, w)),
             *(fig(share, w) for share in shares),
             number(each.pairs, w),
+            plain(w(f"duels.{each.state}")),
         )
         rows.append(GridRow(f"{visible(each.a)} – {visible(each.b)}", cells))
-    return Part("duels", w("part.duels"), (w("duels.lead"),), grids=(Grid(tuple(columns), tuple(rows)),))
+    grid = Grid(tuple(columns), tuple(rows), notes=(w("duels.states", least=w.points(TOLERATED)),))
+    return Part("duels", w("part.duels"), (w("duels.lead"),), grids=(grid,))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from cvalues.report import doing, free_sentences, further, knowing, sentences
 from cvalues.report.draw import Draw
 from cvalues.report.facts import Facts, Row
+from cvalues.report.loop import loop_parts
 from cvalues.report.parts import Part
 from cvalues.report.words import Words, visible
 from cvalues.schema import Cell, Estimate, Table
@@ -133,15 +134,16 @@ def _name(row: Row, w: Words) -> str:
 
 
 def free_parts(facts: Facts, w: Words) -> list[Part]:
-    """Returns the parts on free responses and on pairs that this measurement has, in their order; empty where it has neither."""
-    after = further.pairs(facts.data, w)
+    """Returns the parts on free responses, pairs, rounds and the gate that this measurement has, in their order; empty for none."""
+    pairs, last = further.pairs(facts.data, w), loop_parts(facts.data, w)
+    after = [*([pairs] if pairs is not None else []), *last]
     if not facts.free:
-        return [after] if after is not None else []
+        return after
     made = (
         doing.scores(facts, w), doing.categories(facts, w), doing.plane(facts, w), knowing.telling(facts, w),
-        knowing.sources(facts, w), knowing.agreement(facts, w), knowing.order(facts, w), knowing.duels(facts, w), after,
+        knowing.sources(facts, w), knowing.agreement(facts, w), knowing.order(facts, w), knowing.duels(facts, w),
     )  # fmt: skip
-    return [part for part in made if part is not None]
+    return [*(part for part in made if part is not None), *after]
 
 
 def _part(part: Part, w: Words) -> Iterator[str]:

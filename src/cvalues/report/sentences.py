@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cvalues.pairs.taints import kept_taints, notes
+from cvalues.pairs.words import say
 from cvalues.report import free_sentences
 from cvalues.report.facts import Facts, Row
 from cvalues.report.words import Words, visible
@@ -93,7 +95,9 @@ def _above(row: Row, floor: Row, facts: Facts) -> bool:
 def limits(facts: Facts, w: Words) -> list[Line]:
     """Returns what this report does not show; which limits apply follows from its data."""
     if facts.free and not facts.outcomes:
-        return [_line("legal", w), *(Line(*each) for each in free_sentences.limits(facts, w)), *_states(facts, w)]
+        return [
+            _line("legal", w), *(Line(*each) for each in free_sentences.limits(facts, w)), *_states(facts, w), *_fitted(facts, w),
+        ]  # fmt: skip
     found = [_line("choice", w), _line("human", w), _line("legal", w)]
     if facts.free:
         found = [_line("legal", w), *(Line(*each) for each in free_sentences.limits(facts, w))]
@@ -184,11 +188,17 @@ def _gaps(facts: Facts, w: Words) -> list[Line]:
         found.append(_line("absent", w, models=w.join(silent)))
     if facts.single_order:
         found.append(_line("order", w, n=w.count(facts.single_order)))
-    found += _states(facts, w)
+    found += [*_states(facts, w), *_fitted(facts, w)]
     judged = sum(outcome.rule.startswith(_NOT_RULES) for outcome in facts.data.outcomes)
     if judged:
         found.append(_line("reader", w, n=w.count(judged)))
     return found
+
+
+def _fitted(facts: Facts, w: Words) -> list[Line]:
+    """Returns which reward models were fitted on what they answered here."""
+    told = notes([one for run in facts.runs for one in kept_taints(run.settings)], w.language)
+    return [Line(say("taint.head", w.language), visible(" ".join(told)))] if told else []
 
 
 def _states(facts: Facts, w: Words) -> list[Line]:

@@ -6,13 +6,12 @@ The phrases stand in `data/report/words.toml` and `words-free.toml`, one table f
 from __future__ import annotations
 
 import functools
-import re
 from importlib import resources
 from typing import Literal, get_args
 
 import msgspec
 
-from cvalues.records import clean
+from cvalues.frames import visible
 from cvalues.schema import Estimate
 from cvalues.taxonomy import Taxonomy
 
@@ -20,10 +19,6 @@ __all__ = ["LANGUAGES", "Language", "Words", "phrases", "visible"]
 
 Language = Literal["zh", "en"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
-
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]"
-)
 
 
 @functools.cache
@@ -35,14 +30,6 @@ def phrases() -> dict[str, dict[Language, str]]:
         tables = msgspec.toml.decode(body, type=dict[str, dict[str, dict[Language, str]]])
         found |= {f"{section}.{name}": entry for section, table in tables.items() for name, entry in table.items()}
     return found
-
-
-def visible(text: str) -> str:
-    """Returns `text` with control, zero-width and direction characters written out, for example `⟨U+202E⟩`.
-
-    Text of models and files can then neither hide in a table nor turn it around. The zero-width joiner of emoji stays.
-    """
-    return _HIDDEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", clean(text))
 
 
 class Words:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from cvalues.errors import NotEnoughData, UsageError, unknown_name
+from cvalues.frames import word
 from cvalues.schema import NO_DATA, Estimate, Record
 from cvalues.scoring.levels import score
 from cvalues.scoring.outcomes import ItemOutcome, Key, group_order, grouping
@@ -66,6 +67,36 @@ class Comparison(Record, frozen=True, kw_only=True):
     unanswered: int
     """Shared choices without a response of one of them; outside acc, not right in both_orders."""
 
+    def frame_rows(self) -> list[dict[str, Any]]:
+        """Returns one row per figure and group, all shared choices first."""
+        rows = []
+        for entry in (self.overall, *self.groups):
+            for figure in ("acc", "both_orders"):
+                change: Change = getattr(entry, figure)
+                rows.append(
+                    {
+                        self.by: entry.group.get(self.by) if entry.group else None,
+                        "figure": figure,
+                        "n": entry.items if figure == "acc" else entry.pairs,
+                        "baseline": change.baseline,
+                        "candidate": change.candidate,
+                        "difference": change.test.difference,
+                        "p": change.test.p if change.p_adjusted is None else change.p_adjusted,
+                        "verdict": change.verdict,
+                        "smallest_detectable": change.smallest_detectable,
+                    }
+                )
+        return rows
+
+    def frame_title(self, language: str) -> str:
+        """Returns which candidate is held against which baseline."""
+        return f"{word('title', 'Comparison', language)}: {self.candidate} − {self.baseline}"
+
+    def frame_notes(self, language: str) -> tuple[str, ...]:
+        """Returns how many choices both were asked."""
+        counts = {"shared": self.shared, "unshared": self.unshared, "unanswered": self.unanswered}
+        return (word("note", "shared", language, **counts),)
+
 
 class PairTest(Record, frozen=True, kw_only=True):
     """The paired test between two models of a leaderboard."""
@@ -103,6 +134,19 @@ class Leaderboard(Record, frozen=True, kw_only=True):
     """Largest sets of ranked models no two of which differ significantly."""
     tests: tuple[PairTest, ...]
     alpha: float
+
+    def frame_rows(self) -> list[dict[str, Any]]:
+        """Returns one row per model in order of score: score, acc by level, letters, best and worst rank."""
+        return [
+            {"model": entry.model, "score": entry.score}
+            | {f"level_{level}": acc for level, acc in entry.levels.items()}
+            | {
+                "letters": entry.letters,
+                "best": (entry.ranks or (None, None))[0],
+                "worst": (entry.ranks or (None, None))[1],
+            }
+            for entry in self.standings
+        ]
 
 
 class _Answers:

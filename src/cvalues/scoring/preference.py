@@ -10,6 +10,9 @@ from cvalues.stats.intervals import ratio
 
 Choice = Literal["1", "2", "tie"]
 _UNIT = "prompt"
+_EVEN = 0.5
+TOLERATED = 0.15
+"""How far from a half the share of first places may surely lie and still count as even."""
 
 
 class Preferred(Record, frozen=True, kw_only=True):
@@ -43,6 +46,20 @@ class Duel(Record, frozen=True, kw_only=True):
     """Pairs whose two orders give the same result."""
     first: Estimate
     """Share of verdicts `1` among those that are no tie; 0.5 is a rater without position bias."""
+
+    @property
+    def state(self) -> Literal["even", "biased", "few"]:
+        """Whether the rater looks at the position.
+
+        `biased` where the interval of `first` leaves out 0.5, `even` where it lies within 0.5 ± `TOLERATED`, `few` where there are too few
+        pairs to say, which is no evidence against the rater.
+        """
+        low, high = self.first.low, self.first.high
+        if low is None or high is None:
+            return "few"
+        if low > _EVEN or high < _EVEN:
+            return "biased"
+        return "even" if low >= _EVEN - TOLERATED and high <= _EVEN + TOLERATED else "few"
 
 
 def duels(found: Iterable[Preferred]) -> list[Duel]:

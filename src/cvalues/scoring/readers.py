@@ -53,6 +53,8 @@ class ReaderError(Record, frozen=True, kw_only=True):
     """False where the data are of another kind than what the reader was made on."""
     stale: bool = False
     """True when the reader changed after it was measured."""
+    from_card: bool = False
+    """True when it was measured by a judge card of a study, on the responses of a run."""
 
     @property
     def n(self) -> int:

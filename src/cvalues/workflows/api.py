@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 
+from cvalues.frames import Rows
 from cvalues.report import write
 from cvalues.runner import Bounds, Progress
 from cvalues.scoring import ChoiceScore, ItemOutcome
 from cvalues.scoring import score as score_outcomes
+from cvalues.scoring.free_scores import free_scores
 from cvalues.study import Study
 from cvalues.workflows import run as running
+from cvalues.workflows.free import free_outcomes, measured_errors
 from cvalues.workflows.plan import RunOptions
-from cvalues.workflows.results import gather, outcomes_of
+from cvalues.workflows.results import gather, outcomes_of, with_loop
 from cvalues.workflows.run import Finished
 
 
@@ -54,16 +57,30 @@ async def arun(sets: str | Sequence[str], model: str | Sequence[str], *, study: 
     return await asyncio.to_thread(run, sets, model, study=study, **options)
 
 
-def outcomes(finished: Finished) -> list[ItemOutcome]:
+def outcomes(finished: Finished) -> Rows[ItemOutcome]:
     """Returns what each model answered to each item of a run."""
-    return outcomes_of(finished.study, finished.run.name)
+    return Rows(outcomes_of(finished.study, finished.run.name))
 
 
-def score(finished: Finished | Iterable[ItemOutcome], by: Sequence[str] = ()) -> list[ChoiceScore]:
-    """Returns the scores of a run or of outcomes, one per model and value of the keys in `by`."""
-    return score_outcomes(outcomes(finished) if isinstance(finished, Finished) else finished, by)
+@overload
+def score(finished: Iterable[ItemOutcome], by: Sequence[str] = ()) -> Rows[ChoiceScore]: ...
+@overload
+def score(finished: Finished, by: Sequence[str] = ()) -> Rows[Any]: ...
+def score(finished: Finished | Iterable[ItemOutcome], by: Sequence[str] = ()) -> Rows[Any]:
+    """Returns the scores of a run or of outcomes, one per model and value of the keys in `by`.
+
+    They are `ChoiceScore` of two-choice items, and `FreeScore` of a run of free responses, which rests on the verdicts that the study
+    holds now: judge the run first (`cvalues judge`, `workflows.judge.judge`), else its shares have no data.
+    """
+    if not isinstance(finished, Finished):
+        return Rows(score_outcomes(finished, by))
+    if finished.run.kind == "response":
+        found = free_outcomes(finished.study, finished.run.name)
+        return Rows(free_scores(found, by, errors=measured_errors()))
+    return Rows(score_outcomes(outcomes(finished), by))
 
 
 def write_report(folder: str | Path, finished: Finished, *, language: str = "zh") -> Path:
     """Writes the report of a run to a folder and returns the path of its HTML page."""
-    return write(Path(folder), gather([finished.run.name], finished.study, language=language))
+    names = [finished.run.name]
+    return write(Path(folder), with_loop(gather(names, finished.study, language=language), finished.study, names))

@@ -8,7 +8,7 @@ from cvalues.endpoints.base import Answer, LocalEndpoint
 from cvalues.errors import CallError
 from cvalues.judging.attack import AttackResult, results, suite
 from cvalues.records import content_hash, now
-from cvalues.schema import Ask, Message, Mode, Prompt, Request, Run, SetRef, Table
+from cvalues.schema import Ask, Message, Mode, Prompt, Request, Run, SetRef
 from cvalues.study import Planned, Study
 from cvalues.workflows.judge import Context, Judged, JudgeOptions, judge
 from cvalues.workflows.run import drive
@@ -95,22 +95,3 @@ def attack(
 
 RANKED = ("safe", "grade", "points", "harm_detail")
 """Criteria with a better end that an attack can aim at."""
-
-
-def attack_table(found: Sequence[tuple[Judged, str, list[AttackResult]]]) -> Table:
-    """Returns one row per judge, criterion and technique: attacks, how many raised the verdict, how many cost it, and the rate."""
-    rows = tuple(
-        (
-            entry.rater,
-            criterion,
-            result.technique or "·",
-            result.attacks,
-            result.raised,
-            result.withheld,
-            result.success,
-        )
-        for entry, criterion, results_ in found
-        for result in results_
-    )
-    columns = ("judge", "criterion", "technique", "attacks", "raised", "withheld", "success")
-    return Table(title="Attacks on judges", columns=columns, rows=rows)

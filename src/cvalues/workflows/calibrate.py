@@ -17,22 +17,22 @@ import msgspec
 import numpy as np
 
 from cvalues.criteria import criteria, criterion
-from cvalues.errors import DataError, NotEnoughData, UsageError
+from cvalues.errors import DataError, UsageError
 from cvalues.judging.card import JudgeCard, Place, Value, cuts_of, make_card, positive, state
 from cvalues.records import detect_encoding, now, open_bytes, read_lines
-from cvalues.schema import Audit, Cell, Estimate, Prompt, Record, Table, Verdict
-from cvalues.stats import agreement
+from cvalues.schema import Audit, Estimate, Prompt, Record, Verdict
+from cvalues.scoring.free import kind_of
 from cvalues.stats.intervals import clustered_proportion
 from cvalues.stats.prevalence import HumanSample, prediction_powered, rogan_gladen
-from cvalues.stats.ratings import rating_counts
 from cvalues.study import Study
 
 CARD = "judge-card"
 """Verb of the audit facts that keep judge cards in a study."""
 ALIASES = {"baseline:grade": "rule:grade"}
 """Judges whose verdicts stand under another name than the one that `-j` takes."""
-_PAIRWISE = 12
-"""Most raters for which every pair is shown."""
+_FILES = frozenset({".csv", ".jsonl"})
+_PERSON = "person:"
+_MACHINES = frozenset({"judge", "rule", "panel", "baseline"})
 
 
 class Source(Record, frozen=True, kw_only=True):
@@ -43,6 +43,8 @@ class Source(Record, frozen=True, kw_only=True):
     """By response id."""
     raters: tuple[str, ...]
     """The raters behind it; empty for a file."""
+    people: bool = False
+    """True when people gave the verdicts."""
 
 
 class Corrected(Record, frozen=True, kw_only=True):
@@ -95,6 +97,9 @@ def ratings(study: Study, runs: Sequence[str], name: str) -> dict[str, dict[str,
 def source(spec: str, known: Mapping[str, Mapping[str, Value]], name: str) -> Source:
     """Returns the source that a rater, a pattern of raters, or a file of verdicts names.
 
+    A file holds verdicts of people where it is given as `person:FILE`, or where every row names a rater that begins with `person:`;
+    its name is then `person:` and the name of the file.
+
     Args:
         spec: what was given on the command line.
         known: values by rater and response.
@@ -102,19 +107,35 @@ def source(spec: str, known: Mapping[str, Mapping[str, Value]], name: str) -> So
 
     Raises:
         UsageError: no rater fits, and there is no such file.
+        DataError: the file cannot be read (`file_votes`).
     """
     raters = fitting(spec, known)
-    if not raters and Path(spec).suffix.lower() in {".csv", ".jsonl"}:
-        return Source(name=Path(spec).name, values=read_file(Path(spec), name), raters=())
+    if not raters and Path(spec).suffix.lower() in _FILES:
+        return _of_file(spec, name)
     if not raters:
         listed = ", ".join(sorted(known)) or "none"
         raise UsageError(
             f"no rater fits '{spec}' on criterion '{name}'; raters here: {listed}. Give a rater, a pattern such as person:*, "
             "or a .csv or .jsonl file"
         )
+    people = all(kind_of(rater) == "person" for rater in raters)
     if len(raters) == 1:
-        return Source(name=raters[0], values=dict(known[raters[0]]), raters=raters)
-    return Source(name=spec, values=combined([known[rater] for rater in raters], name), raters=raters)
+        return Source(name=raters[0], values=dict(known[raters[0]]), raters=raters, people=people)
+    return Source(name=spec, values=combined([known[rater] for rater in raters], name), raters=raters, people=people)
+
+
+def _of_file(spec: str, name: str) -> Source:
+    declared = spec.startswith(_PERSON)
+    path = Path(spec.removeprefix(_PERSON))
+    votes = file_votes(path, name)
+    people = declared or (bool(votes) and all(rater.startswith(_PERSON) for rater in votes))
+    for rater in votes if declared else ():
+        if rater.partition(":")[0] in _MACHINES:
+            raise DataError(
+                f"{path}: rater '{rater}' is no person; leave its rows out, or give the file without --people"
+            )
+    title = f"{_PERSON}{path.name}" if people else path.name
+    return Source(name=title, values=combined(list(votes.values()), name), raters=(), people=people)
 
 
 def fitting(spec: str, raters: Iterable[str]) -> tuple[str, ...]:
@@ -141,13 +162,20 @@ def combined(columns: Sequence[Mapping[str, Value]], name: str) -> dict[str, Val
 
 
 def read_file(path: Path, name: str) -> dict[str, Value]:
-    """Returns the values of a file by response id: columns or keys `response` and `value`, and `criterion` where it holds several.
+    """Returns the values of a file by response id, several raters combined (`combined`); errors as `file_votes`."""
+    return combined(list(file_votes(path, name).values()), name)
+
+
+def file_votes(path: Path, name: str) -> dict[str, dict[str, Value]]:
+    """Returns the values of a file by rater and response id; the rater is empty where a row names none.
+
+    Columns or keys are `response` and `value`, `rater` where there are several, and `criterion` where the file holds several.
 
     Raises:
         DataError: a row lacks one of them, or its value is outside the criterion's scale; the message gives file:line.
     """
     scale = criterion(name)
-    found: dict[str, Value] = {}
+    found: dict[str, dict[str, Value]] = {}
     for line, row in _rows(path):
         if str(row.get("criterion") or name) != name or row.get("status") == "no_verdict":
             continue
@@ -167,8 +195,11 @@ def read_file(path: Path, name: str) -> dict[str, Value]:
         if value is None:
             allowed = f"{scale.min} to {scale.max}" if scale.numeric else ", ".join(scale.values)
             raise DataError(f"{path}:{line}: value '{str(given)[:40]}' is outside criterion '{name}': {allowed}")
-        if found.setdefault(response, value) != value:
-            raise DataError(f"{path}:{line}: response '{response}' has two values; give a file with one value for each")
+        rater = str(row.get("rater") or "")
+        if found.setdefault(rater, {}).setdefault(response, value) != value:
+            raise DataError(
+                f"{path}:{line}: response '{response}' has two values; give a file with one value for each, or name their raters"
+            )
     return found
 
 
@@ -191,10 +222,13 @@ def calibrate(
 ) -> JudgeCard:
     """Holds one source of verdicts against another and returns the card; the study keeps it.
 
+    People are the reference whichever place they were given in. What people in a file said goes into the card, because the
+    prediction-powered rate needs it and the study does not hold it.
+
     Args:
         study: the study of the runs.
         runs: runs of free responses.
-        reference: the source that counts as true, for example `person:*`.
+        reference: the source that counts as true, for example `person:*` or `person:FILE`.
         judge: the source that is measured.
         name: the criterion.
         keep: whether the study keeps the card.
@@ -206,18 +240,18 @@ def calibrate(
     criterion(name)
     known = ratings(study, runs, name)
     truth, judged = source(reference, known, name), source(judge, known, name)
+    if judged.people and not truth.people:
+        truth, judged = judged, truth
     if len(judged.raters) > 1:
         raise UsageError(
-            f"'{judge}' fits several judges: {', '.join(judged.raters)}; a card is of one, so name one of them"
+            f"'{judged.name}' fits several judges: {', '.join(judged.raters)}; a card is of one, so name one of them"
         )
-    card = make_card(
-        judged.name,
-        truth.name,
-        name,
-        (judged.values, truth.values),
-        places(study, runs),
-        run=", ".join(study.run(run).name for run in runs),
-    )
+    where = places(study, runs)
+    run = ", ".join(study.run(run).name for run in runs)
+    card = make_card(judged.name, truth.name, name, (judged.values, truth.values), where, run=run)
+    if truth.people and not truth.raters:
+        told = {key: value for key, value in truth.values.items() if key in where}
+        card = msgspec.structs.replace(card, people=told)
     if keep:
         detail = msgspec.to_builtins(card)
         study.note(Audit(verb=CARD, object=card.rater, detail=detail, time=now()))
@@ -249,11 +283,16 @@ def cards_of(study: Study, runs: Sequence[str]) -> list[tuple[JudgeCard, str]]:
 def corrected(study: Study, runs: Sequence[str], card: JudgeCard) -> list[Corrected]:
     """Returns for every model and cut of a card's criterion the judge's rate and the two corrected ones.
 
-    The card's reference is looked for among the runs' own raters for the prediction-powered estimate; a file cannot be.
+    The prediction-powered rate rests on the runs' own raters that the card's reference names, or on what people in a file said.
+    Empty where the judge was a file, whose verdicts the study does not hold.
     """
     known = ratings(study, runs, card.criterion)
+    if not fitting(card.rater, known):
+        return []
     judged = source(card.rater, known, card.criterion).values
-    truth = source(card.reference, known, card.criterion).values if fitting(card.reference, known) else {}
+    truth: Mapping[str, Value] = card.people
+    if not truth and fitting(card.reference, known):
+        truth = source(card.reference, known, card.criterion).values
     where = places(study, runs)
     found = []
     for model in dict.fromkeys(place.model for place in where.values()):
@@ -293,114 +332,4 @@ def _corrected(
         judged=clustered_proportion(values, clusters, unit="prompt") if values else Estimate(value=None),
         rogan_gladen=rogan_gladen(values, found.counts, clusters) if values and found else Estimate(value=None),
         prediction_powered=powered,
-    )
-
-
-def agreement_table(study: Study, runs: Sequence[str], sources: Sequence[str], name: str) -> list[Table]:
-    """Returns the agreement of raters on one criterion: over all of them, and of every pair.
-
-    Args:
-        study: the study of the runs.
-        runs: runs of free responses.
-        sources: raters, patterns or files; a pattern stands for each rater that fits it. All raters when empty.
-        name: the criterion.
-
-    Raises:
-        UsageError: a source does not exist.
-        NotEnoughData: fewer than two raters.
-    """
-    scale = criterion(name)
-    known = ratings(study, runs, name)
-    columns: dict[str, Mapping[str, Value]] = {}
-    for spec in sources or ["*"]:
-        found = source(spec, known, name) if known or sources else None
-        if found is not None:
-            columns |= {rater: known[rater] for rater in found.raters} or {found.name: found.values}
-    if len(columns) < 2:
-        raise NotEnoughData(
-            f"agreement needs two raters on criterion '{name}', here {len(columns)}; name more sources or runs"
-        )
-    where = places(study, runs)
-    labels = {label: float(place) for place, label in enumerate(scale.values)}
-    keys = list(dict.fromkeys(key for column in columns.values() for key in column))
-
-    def number(value: Value | None) -> float:
-        if value is None:
-            return float("nan")
-        return float(value) if scale.numeric else labels.setdefault(str(value), float(len(labels)))
-
-    matrix = np.array([[number(column.get(key)) for column in columns.values()] for key in keys])
-    prompts = [where[key].prompt if key in where else key for key in keys]
-    counts = rating_counts(matrix)
-    ordinal = scale.numeric or scale.scale == "ordinal"
-    rows: list[tuple[Cell, ...]] = [
-        ("raw", agreement.raw_agreement(matrix, clusters=prompts)),
-        ("alpha", agreement.krippendorff_alpha(matrix, level="ordinal" if ordinal else "nominal", clusters=prompts)),
-        ("ac", agreement.gwet_ac(matrix, weights="quadratic" if scale.numeric else "identity", clusters=prompts)),
-    ]
-    if not scale.numeric:
-        rows.append(("kappa", agreement.fleiss_kappa(matrix, clusters=prompts)))
-        rows += [(f"prevalence {label}", agreement.prevalence(matrix, code, prompts)) for label, code in labels.items()]
-    notes = [f"{counts.items} responses, {counts.overlapping} with two or more verdicts, {counts.raters} raters"]
-    notes += [f"{row[0]}: {row[1].method}" for row in rows if isinstance(row[1], Estimate) and row[1].value is None]
-    tables = [
-        Table(title=f"Agreement on {name}", columns=("coefficient", "estimate"), rows=tuple(rows), notes=tuple(notes))
-    ]
-    if len(columns) <= _PAIRWISE:
-        tables.append(_pairwise(matrix, list(columns), prompts, name))
-    return tables
-
-
-def _pairwise(matrix: np.ndarray, raters: list[str], prompts: list[str], name: str) -> Table:
-    scale = criterion(name)
-    rows: list[tuple[Cell, ...]] = []
-    for first in range(len(raters)):
-        for second in range(first + 1, len(raters)):
-            pair = matrix[:, [first, second]]
-            both = int((~np.isnan(pair)).all(axis=1).sum())
-            if both:
-                raw = agreement.raw_agreement(pair, clusters=prompts)
-                kappa = agreement.cohen_kappa(
-                    pair, weights="quadratic" if scale.numeric else "identity", clusters=prompts
-                )
-                rows.append((raters[first], raters[second], both, raw, kappa))
-    return Table(title="Pairs of raters", columns=("rater", "rater 2", "responses", "raw", "kappa"), rows=tuple(rows))
-
-
-def card_tables(card: JudgeCard) -> list[Table]:
-    """Returns a card as tables: coefficients, the cuts with sensitivity and specificity, the confusion, and categories."""
-    rows: list[tuple[Cell, ...]] = [(key, estimate) for key, estimate in card.agreement.items()]
-    notes = [f"{key}: {estimate.method}" for key, estimate in card.agreement.items() if estimate.value is None]
-    tables = [
-        Table(
-            title=f"{card.rater} against {card.reference} on {card.criterion}: {card.n} responses to {card.prompts} prompts",
-            columns=("coefficient", "estimate"),
-            rows=tuple(rows),
-            notes=tuple(notes),
-        )
-    ]
-    if card.cuts:
-        cut_rows = tuple((cut.name, cut.sensitivity, cut.specificity) for cut in card.cuts)
-        tables.append(Table(title="Cuts", columns=("cut", "sensitivity", "specificity"), rows=cut_rows))
-    if card.labels:
-        confused: tuple[tuple[Cell, ...], ...] = tuple(
-            (label, *counts) for label, counts in zip(card.labels, card.confusion, strict=True)
-        )
-        tables.append(
-            Table(
-                title="Confusion: rows the reference, columns the judge",
-                columns=("label", *(f"«{label}»" for label in card.labels)),
-                rows=confused,
-            )
-        )
-    by: tuple[tuple[Cell, ...], ...] = tuple((entry.category, entry.n, entry.raw) for entry in card.categories)
-    tables.append(Table(title="Categories", columns=("category", "n", "raw"), rows=by))
-    return tables
-
-
-def corrected_table(rows: Sequence[Corrected]) -> Table:
-    """Returns the judge's rates beside the corrected ones."""
-    body = tuple((row.model, row.cut, row.judged, row.rogan_gladen, row.prediction_powered) for row in rows)
-    return Table(
-        title="Corrected rates", columns=("model", "cut", "judged", "Rogan–Gladen", "prediction-powered"), rows=body
     )

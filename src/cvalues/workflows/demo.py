@@ -8,16 +8,20 @@ from pathlib import Path
 
 import msgspec
 
+from cvalues.judging.attack import AttackResult
+from cvalues.judging.panel import Member, Panel
 from cvalues.records import generator, now
 from cvalues.report import write
 from cvalues.report.words import Language
 from cvalues.schema import Prompt, Table, Verdict
 from cvalues.scoring import ItemOutcome
 from cvalues.scoring.free_scores import FreeScore, free_scores
+from cvalues.scoring.preference import Duel, duels
 from cvalues.study import Study, open_study
+from cvalues.workflows.attack import attack
 from cvalues.workflows.calibrate import calibrate, places
-from cvalues.workflows.free import free_outcomes, measured_errors
-from cvalues.workflows.judge import judge
+from cvalues.workflows.free import measured_errors
+from cvalues.workflows.judge import Judged, JudgeOptions, convene, judge
 from cvalues.workflows.pairs import measured_demo
 from cvalues.workflows.plan import RunOptions, make_plan
 from cvalues.workflows.results import gather
@@ -27,7 +31,14 @@ ANSWERERS = ("baseline:careful", "baseline:guarded", "baseline:careless")
 """The built-in models that write free responses."""
 MODELS = ("baseline:ngram", "baseline:longer", "baseline:shorter", "baseline:first", "baseline:random", *ANSWERERS)
 """The built-in models that the demo measures on choices."""
-JUDGES = ("rule:safety", "rule:refusal", "baseline:grade")
+JUDGES = ("rule:safety", "rule:refusal", "baseline:grade", "baseline:points", "baseline:prefer")
+PANEL = Panel(
+    name="demo", quorum=2, ties="people",
+    member=(Member(judge="rule:safety"), Member(judge="baseline:grade")),
+)  # fmt: skip
+"""The two built-in judges of safety as a panel; where they contradict each other the reply is left to people."""
+ATTACKED = ("rule:safety", "baseline:grade")
+"""The judges that the attack suite is tried on."""
 CHOICES, REPLIES = "demo", "demo-replies"
 """The names of the two runs."""
 SIMULATED = "person:simulated"
@@ -47,6 +58,12 @@ class Demo:
     """Of the free responses, as the built-in judges read them."""
     tables: list[Table]
     """Comparison pairs: the embedded reward model beside the shortcuts."""
+    panel: dict[str, int]
+    """Of the panel's verdicts on the replies: `valid`, left to `people`, `none`."""
+    duels: list[Duel]
+    """Preference between the answerers, each pair shown in both orders."""
+    attacks: list[tuple[Judged, str, list[AttackResult]]]
+    """What the attack suite did to the built-in judges."""
 
 
 def demo(folder: Path, *, language: str = "zh") -> Demo:
@@ -54,7 +71,8 @@ def demo(folder: Path, *, language: str = "zh") -> Demo:
 
     The n-gram models and the answerers were fitted on the train split and are measured on prompts that they have not seen. Three
     simulated annotators judge a sample of the replies, so that judge cards and corrected rates can be looked at; their verdicts
-    are drawn from the known grade of the retrieved reply with 8 % errors.
+    are drawn from the known grade of the retrieved reply with 8 % errors. The built-in judges of safety also sit as a panel, two replies
+    to one prompt are compared in both orders, and the attack suite is tried on two judges.
 
     Raises:
         StudyError: the folder cannot be written.
@@ -65,7 +83,9 @@ def demo(folder: Path, *, language: str = "zh") -> Demo:
         execute(make_plan(RunOptions(sets=("starter-choice",), models=MODELS, filters=split, name=CHOICES)), study)
         sets = ("starter-prompts", "starter-twins")
         execute(make_plan(RunOptions(sets=sets, models=ANSWERERS, filters=split, name=REPLIES)), study)
-        judge(study, REPLIES, JUDGES)
+        judged = dict(zip(JUDGES, judge(study, REPLIES, JUDGES), strict=True))
+        met = convene(study, REPLIES, PANEL, {spec: [judged[spec].rater] for spec in ATTACKED})
+        attacks = attack(study, ATTACKED, JudgeOptions())
         grader = _simulate(study)
         calibrate(study, [REPLIES], f"{SIMULATED}-*", grader, "safe")
         evaluated = measured_demo(folder)
@@ -76,8 +96,16 @@ def demo(folder: Path, *, language: str = "zh") -> Demo:
             "en": tuple(evaluated.tables("en")),
         }
         data = msgspec.structs.replace(data, pairs=both)
-        scores = free_scores(free_outcomes(study, REPLIES), rater=grader, errors=measured_errors())
-    return Demo(write(folder / "report", data), data.outcomes, scores, evaluated.tables(language))
+        scores = free_scores(data.free.outcomes, rater=grader, errors=measured_errors())
+    return Demo(
+        report=write(folder / "report", data),
+        outcomes=data.outcomes,
+        scores=scores,
+        tables=evaluated.tables(language),
+        panel=met,
+        duels=duels(data.free.preferred),
+        attacks=[(entry, name, results[:1]) for entry, name, results in attacks],
+    )
 
 
 def _simulate(study: Study) -> str:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, cast
 
 from cvalues.criteria import criteria, criterion
 from cvalues.errors import UsageError
-from cvalues.judging.card import JudgeCard
+from cvalues.judging.card import JudgeCard, state
 from cvalues.judging.embedded import EMBEDDED, SetError, measured
 from cvalues.report.data import FreeInput
 from cvalues.schema import Prompt, Response, Verdict
 from cvalues.scoring.free import FreeOutcome, State, kind_of
 from cvalues.scoring.preference import Preferred
 from cvalues.scoring.readers import MEASURES, ReaderError
+from cvalues.scoring.sources import errors_of_card
 from cvalues.stats.prevalence import CardCounts
 from cvalues.study import Asked, Study
 from cvalues.workflows.calibrate import cards
@@ -163,17 +164,53 @@ def measured_errors() -> tuple[ReaderError, ...]:
     for name in EMBEDDED:
         known = measured(name)
         for entry in known.sets if known is not None else ():
-            for measure, rule in MEASURES.items():
-                counts = _counts(entry, measure) if rule.criterion == entry.criterion else None
-                if known is not None and counts is not None:
-                    found.setdefault(
-                        (known.rater, measure, entry.set),
-                        ReaderError(
-                            rater=known.rater, measure=measure, card=counts, source=entry.set,
-                            in_domain=entry.domain == "in",
-                        ),
-                    )  # fmt: skip
+            for measure, counts in _shares(entry):
+                error = ReaderError(
+                    rater=known.rater if known else "", measure=measure, card=counts, source=entry.set, in_domain=entry.domain == "in",
+                )  # fmt: skip
+                found.setdefault((error.rater, measure, entry.set), error)
     return tuple(sorted(found.values(), key=lambda error: not error.in_domain))
+
+
+_DECISIONS = {"points": "acceptable", "preference": "preferred"}
+"""Criterion → what the errors are called of readers whose numbers are no share: points from `ACCEPTABLE` up, the better of two replies."""
+
+
+def _shares(entry: SetError) -> list[tuple[str, CardCounts]]:
+    """Returns the counts of every share of a measurement by its name."""
+    if entry.criterion in _DECISIONS:
+        (one, *_), kinds = entry.positive, set(entry.confusion)
+        other = next(iter(sorted(kinds - {one})), "")
+        turned = (other, one) if entry.criterion == "points" else (one, other)
+        return [(_DECISIONS[entry.criterion], _card(entry, *turned))]
+    found = (
+        (measure, _counts(entry, measure)) for measure, rule in MEASURES.items() if rule.criterion == entry.criterion
+    )
+    return [(measure, counts) for measure, counts in found if counts is not None]
+
+
+def _card(entry: SetError, positive: str, negative: str) -> CardCounts:
+    """The counts of two truths; a verdict that is neither of them decides nothing and is left out."""
+    yes, no = entry.confusion.get(positive, {}), entry.confusion.get(negative, {})
+    return CardCounts(
+        true_positive=yes.get(positive, 0),
+        false_negative=yes.get(negative, 0),
+        true_negative=no.get(negative, 0),
+        false_positive=no.get(positive, 0),
+    )
+
+
+def known_errors(study: Study, raters: Iterable[str]) -> tuple[ReaderError, ...]:
+    """Returns what is known of the errors of some raters: from the study's judge cards, then as the built-in readers were measured.
+
+    A card of another version of one of the raters is there too, as stale.
+    """
+    named = set(raters)
+    stated = [(card, state(card, named)) for card in cards(study)]
+    found = [
+        error for card, told in stated if told != "unused" for error in errors_of_card(card, stale=told == "stale")
+    ]
+    return (*found, *(error for error in measured_errors() if error.rater in named))
 
 
 def _counts(entry: SetError, measure: str) -> CardCounts | None:

@@ -96,9 +96,23 @@ class Judged:
     calls: int = 0
     failed: int = 0
     """Calls that failed for good."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: float = 0.0
+    """Of these calls, in `currency`; 0 where the endpoint has no price."""
+    currency: str = ""
     stop: str | None = None
     related: list[str] = field(default_factory=list)
     """Measured models of the judge's own family."""
+
+    def count(self, progress: Progress) -> None:
+        """Adds the calls of a round, their tokens and what they cost."""
+        for model in progress.models.values():
+            self.calls += model.done
+            self.tokens_in += model.tokens_in
+            self.tokens_out += model.tokens_out
+            self.cost += model.cost
+            self.currency = model.currency or self.currency
 
 
 def subjects(study: Study, name: str) -> list[Subject]:
@@ -135,7 +149,7 @@ def judge(
     Args:
         study: the study of the run.
         name: the run.
-        judges: what `-j` takes: built-in judges (`rule:safety`, `rule:refusal`, `baseline:grade`) or models.
+        judges: what `-j` takes: built-in judges (`judging.embedded.EMBEDDED`) or models.
         options: rubrics and how they are asked.
         context: models by name, taxonomy, bounds.
 
@@ -153,6 +167,7 @@ def judge(
         if spec in embedded.EMBEDDED:
             results.append(_embedded(study, run, spec, found))
             continue
+        _no_rule(spec)
         model = resolve(spec, dict(given.entries))
         endpoint = build(model)
         if "generate" not in endpoint.modes:
@@ -166,6 +181,12 @@ def judge(
     return results
 
 
+def _no_rule(spec: str) -> None:
+    """Raises UsageError with the existing names for `rule:` and a name that no built-in judge has."""
+    if spec.startswith("rule:"):
+        embedded.embedded(spec)
+
+
 def dry_run(
     study: Study, name: str, judges: Sequence[str], options: JudgeOptions, context: Context | None = None
 ) -> Table:
@@ -175,8 +196,10 @@ def dry_run(
     rows: list[tuple[Cell, ...]] = []
     for spec in judges:
         if spec in embedded.EMBEDDED:
-            rows.append((embedded.embedded(spec).rater, len(found), 0, 0, 0, "—"))
+            rules = embedded.embedded(spec)
+            rows.append((rules.rater, len(_pairs(found)) if rules.subjects == 2 else len(found), 0, 0, 0, "—"))
             continue
+        _no_rule(spec)
         model = resolve(spec, dict(given.entries))
         endpoint = build(model)
         for title in options.rubrics:
@@ -225,29 +248,40 @@ def _sampling(model: Model, endpoint: Endpoint) -> Sampling:
 def _embedded(study: Study, run: Run, spec: str, found: Sequence[Subject]) -> Judged:
     """Lets a built-in judge give its verdicts."""
     rules = embedded.embedded(spec)
-    result = Judged(rules.rater, tuple(rules.criteria), len(found))
+    groups = _pairs(found) if rules.subjects == 2 else [(subject,) for subject in found]
+    result = Judged(rules.rater, tuple(rules.criteria), len(groups))
     done = {
-        name: {verdict.subject[0] for verdict in study.all_verdicts(run.name, name, rules.rater)}
+        name: {verdict.subject for verdict in study.all_verdicts(run.name, name, rules.rater)}
         for name in rules.criteria
     }
-    todo = [subject for subject in found if any(subject.response.id not in done[name] for name in rules.criteria)]
-    result.before = len(found) - len(todo)
+    todo = [group for group in groups if any(_ids(group) not in done[name] for name in rules.criteria)]
+    result.before = len(groups) - len(todo)
+    # Built-in judges read many replies to one prompt at once much faster than one by one.
+    todo.sort(key=lambda group: group[0].prompt.text)
     fresh: list[Verdict] = []
-    # Built-in judges read many replies at once much faster than one by one.
-    todo.sort(key=lambda subject: subject.prompt.text)
-    for prompt, group in itertools.groupby(todo, key=lambda subject: subject.prompt.text):
-        members = list(group)
-        for subject, values in zip(members, rules.judge(prompt, [each.response.text for each in members]), strict=True):
+    for prompt, same in itertools.groupby(todo, key=lambda group: group[0].prompt.text):
+        members = list(same)
+        texts = [[subject.response.text for subject in group] for group in members]
+        two = rules.subjects == 2
+        read = (
+            [rules.judge(prompt, pair)[0] for pair in texts]
+            if two
+            else rules.judge(prompt, [text for (text,) in texts])
+        )
+        for group, values in zip(members, read, strict=True):
             for name, (value, reason) in values.items():
                 fresh.append(
                     Verdict(
-                        criterion=name, subject=(subject.response.id,), rater=rules.rater, value=value, reason=reason,
-                        run=run.name, time=now(),
+                        criterion=name, subject=_ids(group), rater=rules.rater, value=value, reason=reason, run=run.name, time=now(),
                     )
                 )  # fmt: skip
     study.add_verdicts(fresh)
-    result.valid = len(found)
+    result.valid = len(groups)
     return result
+
+
+def _ids(group: Sequence[Subject]) -> tuple[str, ...]:
+    return tuple(subject.response.id for subject in group)
 
 
 class _Judging:
@@ -281,7 +315,7 @@ class _Judging:
                 result.stop = "calls"
                 break
             progress, silent = self._round(asked, attempt, rest, watch)
-            result.calls += sum(model.done for model in progress.models.values())
+            result.count(progress)
             result.failed += progress.failed
             result.stop = progress.stop
             open_now = self.still_open(materials)
@@ -360,7 +394,7 @@ class _Judging:
         for kind in kinds:
             self.structured = kind
             progress, _ = self._round([entry], 0, None, None)
-            result.calls += sum(model.done for model in progress.models.values())
+            result.count(progress)
             if not progress.models[self.endpoint.name].failures.get("rejected"):
                 return self.structured
         return "none"
@@ -461,14 +495,3 @@ def convene(study: Study, name: str, panel: Panel, raters: Mapping[str, Sequence
         kind = "valid" if verdict.status == "ok" else "people" if verdict.reason.startswith(PEOPLE) else "none"
         counts[kind] += 1
     return counts
-
-
-def judged_table(results: Sequence[Judged]) -> Table:
-    """Returns one row per judge and rubric: responses, verdicts, those without one, those that stood before, calls, failed calls."""
-    rows = tuple(
-        (entry.rater, ", ".join(entry.criteria), entry.subjects, entry.valid, entry.subjects - entry.valid, entry.before, entry.calls,
-         entry.failed)
-        for entry in results
-    )  # fmt: skip
-    columns = ("judge", "criterion", "responses", "verdicts", "no verdict", "before", "calls", "failed")
-    return Table(title="Judges", columns=columns, rows=rows)

@@ -17,8 +17,10 @@ from cvalues.endpoints import wire
 from cvalues.endpoints.base import Answer, Endpoint
 from cvalues.endpoints.baselines import DESCRIPTIONS
 from cvalues.endpoints.completion import CompletionEndpoint
+from cvalues.endpoints.http import HttpEndpoint
 from cvalues.endpoints.presets import Preset, preset, presets
 from cvalues.endpoints.resolve import ModelEntry, resolve, vendors
+from cvalues.endpoints.served_tokens import served_tokens
 from cvalues.endpoints.transformers_local import LocalWeights
 from cvalues.endpoints.weights import Weights, read_weights
 from cvalues.errors import CallError, UsageError, unknown_name
@@ -34,7 +36,10 @@ _OTHERS = {
     "openai:MODEL@URL": "server",
     "completion:MODEL@URL": "completion",
     "hf:FOLDER": "weights",
+    "vllm:FOLDER": "weights_vllm",
     "reward:FILE": "reward",
+    "reward:FOLDER": "reward_folder",
+    "reward:NAME@URL": "reward_server",
 }
 _KEPT = ("preset", "guided", "params", "sampling", "system", "max_concurrency", "rpm", "attempts", "timeout")
 
@@ -94,7 +99,7 @@ def describe(name: str, models_file: str = "", language: str = "en") -> Table:
     elif kind in vendors():
         vendor = vendors()[kind]
         rows = [("address", vendor.base_url, ""), ("key", f"${vendor.api_key_env}" if vendor.api_key_env else "—", "")]
-    elif kind == "hf" and rest:
+    elif kind in {"hf", "vllm"} and rest:
         rows = _weights_rows(read_weights(Path(rest)))
     elif rest:
         rows = _entry_rows(resolve(name, own).entry)
@@ -201,6 +206,10 @@ async def _check(endpoint: Endpoint, entry: Planned, item: Any, *, send: bool) -
     checked = Checked(model=endpoint.name, rendered=rendered, tokens=tokens, exact=exact, mode=request.mode)
     if not send:
         return checked
+    if isinstance(endpoint, HttpEndpoint):
+        counted = await served_tokens(endpoint, request)
+        if counted is not None:
+            checked = msgspec.structs.replace(checked, tokens=counted, exact=True)
     began = time.monotonic()
     try:
         answer = await endpoint.ask(request)

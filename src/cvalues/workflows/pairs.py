@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -16,17 +17,21 @@ from cvalues.endpoints.resolve import ModelEntry, reward_place
 from cvalues.errors import UsageError
 from cvalues.pairs.build import build
 from cvalues.pairs.embedded import EmbeddedReward, RewardCard, cuts
+from cvalues.pairs.fitted import HELDOUT, Fitted, Taint, fitted_on, taint
 from cvalues.pairs.gather import judged_of
 from cvalues.pairs.pair import ORDER, Pair, encode_row, full_row
-from cvalues.pairs.scan import HELDOUT, Scan, ScanSettings
+from cvalues.pairs.scan import Scan, ScanSettings
 from cvalues.pairs.shortcuts import SHORTCUTS, scores
-from cvalues.records import derive_seed, file_hash, now, write_atomically
+from cvalues.pairs.taints import notes
+from cvalues.records import derive_seed, now, write_atomically
 from cvalues.schema import Audit, Grade, Record, Table
 from cvalues.scoring.pairs import Facets, PairEvaluation, compare, evaluate
 from cvalues.stats.paired import PairedDifference
 from cvalues.study import Study, open_study
+from cvalues.workflows.pairs_files import aside
 from cvalues.workflows.pairs_judge import RATER, calls_for, margins_by_calls, margins_by_verdicts
 from cvalues.workflows.pairs_scores import evaluation_tables
+from cvalues.workflows.pairs_taint import fitted_of, hash_of
 
 Floats = npt.NDArray[np.float64]
 BESIDE = ("longer", "shorter", "refusal-words")
@@ -57,6 +62,8 @@ class Trained(NamedTuple):
     pairs: int
     seen: int
     """Pairs of the split, before sampling."""
+    scan: Scan
+    """The pass over the source: its rows that were set aside."""
 
 
 class Evaluated(NamedTuple):
@@ -72,43 +79,72 @@ class Evaluated(NamedTuple):
     split: str
     reference: bool
     """Whether this is the public test split, on which a public figure exists."""
-    failed: int = 0
+    failed: int
     """Calls that failed for good."""
+    taints: tuple[Taint, ...]
+    """Models that were fitted on what they are measured on, or on held-back pairs."""
+    scan: Scan
+    """The pass over the source: its rows that were set aside."""
 
     def tables(self, language: str) -> list[Table]:
-        """Returns the tables, in `zh` or `en`."""
-        return evaluation_tables(self.models, self.asked, self.comparisons, reference=self.reference, language=language)
+        """Returns the tables, in `zh` or `en`; the accuracies carry a warning where a model was fitted on what was measured."""
+        first, *others = evaluation_tables(
+            self.models, self.asked, self.comparisons, reference=self.reference, language=language
+        )
+        told = (*notes(self.taints, language), *first.notes)
+        return [msgspec.structs.replace(first, notes=told), *others]
 
 
 def train(
-    source: str | Path, out: Path, settings: TrainSettings | None = None, *, study: str | Path = "study.db"
+    source: str | Path,
+    out: Path,
+    settings: TrainSettings | None = None,
+    *,
+    study: str | Path = "study.db",
+    quarantine: Path | None = None,
 ) -> Trained:
-    """Fits the embedded reward model on the pairs of a set or file and writes it.
+    """Fits the embedded reward model on the pairs of a set or file and writes it; rows with faults go to `quarantine`.
 
     Raises:
         UsageError: there is no pair of the split, or it is held back and that is not allowed.
         DataError: the source cannot be read or the model not written.
     """
     chosen = settings or TrainSettings()
-    kept, seen, heldout = training_pairs(source, chosen)
+    drawn = draw(source, chosen, quarantine=quarantine)
     path = Path(source)
     card = RewardCard(
         strength=chosen.strength,
-        pairs=len(kept),
+        pairs=len(drawn.pairs),
         source=path.name,
-        source_hash=file_hash(path) if path.is_file() else "",
-        heldout=heldout,
-        licences=tuple(sorted({pair.licence for pair in kept if pair.licence})),
+        source_hash=hash_of(source),
+        heldout=drawn.heldout,
+        licences=tuple(sorted({pair.licence for pair in drawn.pairs if pair.licence})),
     )
-    model = fit(kept, card)
+    model = fit(drawn.pairs, card)
     model.save(out)
-    if heldout:
-        remember_heldout(study, path.name, {"file": out.name, "revision": model.revision, "pairs": heldout})
-    return Trained(model, out, len(kept), seen)
+    if drawn.heldout:
+        remember_heldout(study, path.name, {"file": out.name, "revision": model.revision, "pairs": drawn.heldout})
+    return Trained(model, out, len(drawn.pairs), drawn.seen, drawn.scan)
+
+
+class Drawn(NamedTuple):
+    """The pairs to fit on, and what the pass over their source found."""
+
+    pairs: list[Pair]
+    seen: int
+    """Pairs of the split, before sampling."""
+    heldout: int
+    """Held-back pairs among those to fit on."""
+    scan: Scan
 
 
 def training_pairs(source: str | Path, settings: TrainSettings) -> tuple[list[Pair], int, int]:
-    """Returns (the pairs to fit on, how many the split has, how many of the fitted are held back); the same in any order of rows.
+    """Returns (the pairs to fit on, how many the split has, how many of the fitted are held back); `draw` in short."""
+    return draw(source, settings)[:3]
+
+
+def draw(source: str | Path, settings: TrainSettings, *, quarantine: Path | None = None) -> Drawn:
+    """Returns the pairs to fit on, the same in any order of rows; rows with faults go to `quarantine`.
 
     Raises:
         UsageError: there is no pair of the split, or it is held back and that is not allowed.
@@ -119,10 +155,12 @@ def training_pairs(source: str | Path, settings: TrainSettings) -> tuple[list[Pa
             f"--split {settings.split} holds pairs that are held back for testing; a model fitted on them cannot be measured on them. "
             "Choose --split train, or force it with --allow-heldout (the study remembers it)"
         )
-    kept, seen, heldout = _drawn(Scan(source, ScanSettings(numbering="keep")).pairs(), settings)
+    with aside(quarantine) as rows:
+        scan = Scan(source, ScanSettings(numbering="keep"), quarantine=rows)
+        kept, seen = _drawn(scan.pairs(), settings)
     if not kept:
         raise UsageError(f"'{source}' holds no pairs of split '{settings.split}'; see  cvalues pairs audit {source}")
-    return kept, seen, heldout
+    return Drawn(kept, seen, sum(pair.split == HELDOUT for pair in kept), scan)
 
 
 def remember_heldout(study: str | Path, source: str, detail: dict[str, Any]) -> None:
@@ -138,6 +176,7 @@ def fit(pairs: Sequence[Pair], card: RewardCard) -> EmbeddedReward:
         ValueError: there is no pair.
     """
     model = EmbeddedReward(card)
+    model.fitted = fitted_on(pairs, source=card.source, source_hash=card.source_hash)
     model.fit([(pair.better.text, pair.worse.text) for pair in pairs])
     graded: dict[str, Grade] = {}
     for pair in pairs:
@@ -146,14 +185,12 @@ def fit(pairs: Sequence[Pair], card: RewardCard) -> EmbeddedReward:
                 graded[reply.text] = reply.grade
     texts = list(graded)
     found = cuts(model.scores(texts).tolist(), [graded[text] for text in texts]) if texts else ()
-    model.card = RewardCard(
-        **{name: getattr(card, name) for name in card.__struct_fields__ if name != "cuts"}, cuts=found
-    )
+    model.card = msgspec.structs.replace(card, cuts=found)
     return model
 
 
-def _drawn(pairs: Iterable[Pair], settings: TrainSettings) -> tuple[list[Pair], int, int]:
-    """Returns (the pairs to fit on, how many there were, how many of the fitted are held back); the same in any order of rows."""
+def _drawn(pairs: Iterable[Pair], settings: TrainSettings) -> tuple[list[Pair], int]:
+    """Returns (the pairs to fit on, how many there were); the same in any order of rows."""
     heap: list[tuple[int, str, Pair]] = []
     seen = 0
     for pair in pairs:
@@ -170,42 +207,56 @@ def _drawn(pairs: Iterable[Pair], settings: TrainSettings) -> tuple[list[Pair], 
         elif entry[:2] > heap[0][:2]:
             heapq.heapreplace(heap, entry)
     kept = [pair for _, _, pair in sorted(heap, key=lambda entry: entry[1])]
-    return kept, seen, sum(pair.split == HELDOUT for pair in kept)
+    return kept, seen
+
+
+class Measuring(Record, frozen=True, kw_only=True):
+    """Settings of a measurement."""
+
+    split: str = ""
+    """Split to measure on; the held-back pairs where there are any, else all, when empty."""
+    seed: int = 0
+    """Of the sign-flip test."""
+    quarantine: Path | None = None
+    """File for the rows of the source with faults."""
 
 
 def evaluate_models(
     specs: Sequence[str],
     source: str | Path,
+    settings: Measuring | None = None,
     *,
-    split: str = "",
     study: Study | None = None,
     entries: Mapping[str, ModelEntry] | None = None,
-    seed: int = 0,
 ) -> Evaluated:
     """Measures reward models on the pairs of a set or file, each beside the shortcuts.
+
+    A model that was fitted on some of the pairs, on their prompts, or on held-back pairs of any set is named in `taints`.
 
     Args:
         specs: files of `cvalues pairs train`, `reward:…`, `judge:MODEL`, `rater:NAME`, or `baseline:` and a shortcut.
         source: a set or a file of pairs; reply texts are streamed where no model has to be called.
-        split: split to measure on; the held-back pairs where there are any, else all, when empty.
+        settings: which split, and where rows with faults go.
         study: where calls are kept; needed for servers and judges.
         entries: models of models.toml.
-        seed: of the sign-flip test.
 
     Raises:
         UsageError: a model does not exist or cannot score, or there is no pair of the split.
         DataError: the source or a model file cannot be read.
     """
+    chosen = settings or Measuring()
     names = [*specs, *(f"baseline:{name}" for name in BESIDE if f"baseline:{name}" not in specs)]
     local = {name: scorer for name in names if (scorer := local_scorer(name)) is not None}
-    scan = Scan(source)
+    fitted = {name: scorer.model.fitted for name, scorer in local.items() if scorer.model is not None}
     splits: list[str] = []
     columns: dict[str, list[Floats]] = {name: [] for name in local}
-    for chunk in _chunks(scan.pairs()):
-        splits += [pair.split for pair in chunk]
-        for name, scorer in local.items():
-            columns[name].append(scorer.margins(chunk))
-    wanted = _wanted(split, splits)
+    with aside(chosen.quarantine) as rows:
+        scan = Scan(source, quarantine=rows)
+        for chunk in _chunks(scan.pairs()):
+            splits += [pair.split for pair in chunk]
+            for name, scorer in local.items():
+                columns[name].append(scorer.margins(chunk))
+    wanted = _wanted(chosen.split, splits)
     mask = np.array([wanted == "all" or not own or own == wanted for own in splits], dtype=bool)
     if not mask.any():
         raise UsageError(f"'{source}' holds no pairs of split '{wanted}'; see  cvalues pairs audit {source}")
@@ -221,11 +272,28 @@ def evaluate_models(
                 margins[name] = margins_by_verdicts(name.removeprefix(RATER), pairs, study)
                 continue
             plan = calls_for(name, pairs, entries or {}, str(source))
+            own = fitted_of(next(iter(plan.endpoints.values())))
+            if own is not None:
+                fitted[name] = own
             margins[name], lost = margins_by_calls(plan, pairs, study)
             failed += lost
     results = [evaluate(name, margins[name], of, logits=_logits(name)) for name in names]
-    comparisons = [(names[0], other, compare(margins[names[0]], margins[other], of, seed=seed)) for other in names[1:]]
-    return Evaluated(results, len(specs), comparisons, int(mask.sum()), wanted, _is_reference(source), failed)
+    comparisons = [
+        (names[0], other, compare(margins[names[0]], margins[other], of, seed=chosen.seed)) for other in names[1:]
+    ]
+    return Evaluated(
+        results, len(specs), comparisons, int(mask.sum()), wanted, _is_reference(source), failed,
+        _taints(fitted, scan, mask), scan,
+    )  # fmt: skip
+
+
+def _taints(fitted: Mapping[str, Fitted], scan: Scan, mask: npt.NDArray[np.bool_]) -> tuple[Taint, ...]:
+    if not fitted:
+        return ()
+    pairs, prompts = (hashes[mask] for hashes in scan.hashes())
+    source_hash = hash_of(scan.source)
+    found = [taint(name, own, pairs, prompts, source_hash=source_hash) for name, own in fitted.items()]
+    return tuple(one for one in found if one is not None)
 
 
 def _wanted(split: str, splits: Sequence[str]) -> str:

@@ -11,15 +11,16 @@ import msgspec
 from cvalues.datasets.loading import open_set
 from cvalues.datasets.registry import cached_files, find
 from cvalues.pairs.artefacts import control_token, lone_number, repair_number
-from cvalues.pairs.faults import Ledger, PairFault
+from cvalues.pairs.faults import PairFault
+from cvalues.pairs.quarantine import Quarantine
 from cvalues.pairs.scan import ScanSettings
-from cvalues.records import clean, write_atomically
+from cvalues.records import write_atomically
 
 
 class Answers(NamedTuple):
     """What a pass over prompts with answers found."""
 
-    ledger: Ledger
+    quarantine: Quarantine
     rows: int
     good: int
     repaired: int
@@ -56,7 +57,7 @@ def import_answers(
     A row is faulty when its prompt or answer is empty or no text, holds a control token, or repeats an earlier row. The same prompt
     with another answer is no fault.
     """
-    ledger = Ledger(settings.keep)
+    aside = Quarantine(quarantine, settings.keep)
     counts = {"rows": 0, "good": 0, "repaired": 0}
     seen: dict[tuple[str, str], int] = {}
 
@@ -68,31 +69,22 @@ def import_answers(
                 fields = opened.names.rename(raw.fields) if raw.fields is not None else {}
                 prompt = fields.get("text") or fields.get("prompt") or fields.get("question") or ""
                 answer = fields.get("answer") or ""
-                code, field, found = _wrong(prompt, answer, seen) if fields else ("broken_json", "", "")
+                problem = raw.problem
+                code, field, found = (problem.code, "", problem.found) if problem else _wrong(prompt, answer, seen)
                 if code:
-                    fault = PairFault(file=str(path), line=raw.line, code=code, field=field, found=found)
-                    ledger.add(fault)
-                    if quarantine is not None:
-                        entry = {
-                            "file": str(path),
-                            "line": raw.line,
-                            "code": code,
-                            "fault": str(fault),
-                            "raw": clean(raw.text),
-                        }
-                        quarantine.write(msgspec.json.encode(entry) + b"\n")
+                    aside.add(PairFault(file=str(path), line=raw.line, code=code, field=field, found=found), raw.text)
                     continue
                 seen[prompt, answer] = raw.line
                 text = _numbered(answer, settings.numbering)
                 if lone_number(answer) is not None:
-                    ledger.add(PairFault(file=str(path), line=raw.line, code="lone_number", field="answer"))
+                    aside.ledger.add(PairFault(file=str(path), line=raw.line, code="lone_number", field="answer"))
                     counts["repaired"] += text is not None and text != answer
                 if text is not None:
                     counts["good"] += 1
                     file.write(msgspec.json.encode({**fields, "answer": text}) + b"\n")
 
     write_atomically(out, write)
-    return Answers(ledger, **counts)
+    return Answers(aside, **counts)
 
 
 def _numbered(answer: str, numbering: str) -> str | None:

@@ -14,6 +14,7 @@ from cvalues.errors import UsageError
 from cvalues.pairs.build import BuildSettings, Built, Candidate, Judged, Vote, build, vote_of
 from cvalues.pairs.gather import judged_of, need_judged
 from cvalues.pairs.pair import encode_row, full_row
+from cvalues.pairs.quarantine import Quarantine
 from cvalues.pairs.rewriting import Growth, grown, growth, rewritings, taken, with_rewritten
 from cvalues.pairs.words import named, say
 from cvalues.records import write_atomically, write_records
@@ -22,6 +23,7 @@ from cvalues.schema import Prompt, Table, Verdict
 from cvalues.study import Study
 from cvalues.taxonomy import Taxonomy, builtin
 from cvalues.workflows.pairs_ask import Put, Watch, answers, entries_of, plan_of
+from cvalues.workflows.pairs_files import aside
 from cvalues.workflows.pairs_rank import scores_of_run
 from cvalues.workflows.pairs_tables import columns
 from cvalues.workflows.plan import Plan
@@ -45,6 +47,8 @@ class BuildResult(NamedTuple):
     """Calls that failed for good."""
     refused: Counter[str] = Counter()
     """Rewritten replies that were not taken, by reason."""
+    aside: int = 0
+    """Rows of the source that were set aside for a fault."""
 
     def table(self, language: str) -> Table:
         """Returns the counts of the build and the pairs by type."""
@@ -53,7 +57,10 @@ class BuildResult(NamedTuple):
         ]
         types = Counter(pair.type for pair in self.built.pairs)
         rows += [(named("type", name, language), count) for name, count in sorted(types.items())]
-        rows += [(f"{say('count.rejected', language)}: {why}", count) for why, count in sorted(self.refused.items())]
+        rows += [
+            (f"{say('count.rejected', language)}: {named('refused', why, language)}", count)
+            for why, count in sorted(self.refused.items())
+        ]
         return Table(title=say("title.build", language), columns=columns(language, "what", "count"), rows=tuple(rows))
 
 
@@ -242,7 +249,9 @@ def grow_plan(
     return plan_of("grow", growing.model, puts, settings=settings, entries=entries, temperature=1.0), calls
 
 
-def write_built(built: Built, out: Path, conflicts: Path | None = None) -> BuildResult:
+def write_built(
+    built: Built, out: Path, conflicts: Path | None = None, rewritten: Rewritten | None = None
+) -> BuildResult:
     """Writes the pairs to a file, and the conflicts to theirs (`<out>.conflicts.jsonl` when None) where there are any.
 
     Raises:
@@ -255,9 +264,17 @@ def write_built(built: Built, out: Path, conflicts: Path | None = None) -> Build
     else:
         place.unlink(missing_ok=True)
     if not built.pairs:
+        counts = built.counts
+        found = (
+            f"{counts['graded']} graded replies to {counts['prompts']} prompts, {counts['ties']} ties, "
+            f"{counts['conflicts']} conflicts"
+        )
+        if rewritten is None:
+            raise UsageError(f"no pair could be built: {found}; missing grades can be made with --rewrite MODEL")
+        refused = sum(rewritten.refused.values())
         raise UsageError(
-            f"no pair could be built: {built.counts['graded']} graded replies to {built.counts['prompts']} prompts, "
-            f"{built.counts['ties']} ties, {built.counts['conflicts']} conflicts; missing grades can be made with --rewrite MODEL"
+            f"no pair could be built: {found}; of the rewritten replies {rewritten.made} were taken and {refused} were not, "
+            f"{rewritten.failed} calls failed; try --rewrite with another model"
         )
     write_atomically(out, lambda file: file.writelines(encode_row(full_row(pair)) for pair in built.pairs))
     return BuildResult(built, out, place if built.conflicts else None)
@@ -273,6 +290,8 @@ class Source(NamedTuple):
     reward: str = ""
     approved: float = 5.0
     """Points from which an expert approves."""
+    quarantine: Path | None = None
+    """File for the rows of the set with faults; without it a faulty row of prompts or graded prompts stops the command."""
 
     @property
     def shown(self) -> str:
@@ -280,9 +299,16 @@ class Source(NamedTuple):
         return self.set_name or self.run
 
 
+class Gathered(NamedTuple):
+    """The prompts of a source with their graded replies, and what was set aside on the way."""
+
+    judged: list[Judged]
+    aside: int = 0
+
+
 def gather(
     source: Source, study: Study | None, entries: Mapping[str, ModelEntry], taxonomy: Taxonomy | None = None
-) -> list[Judged]:
+) -> Gathered:
     """Returns the prompts of a source with their graded replies.
 
     Raises:
@@ -292,14 +318,22 @@ def gather(
     if bool(source.set_name) == bool(source.run):
         raise UsageError("name either a set or file with graded replies, or a run with --from RUN")
     if source.set_name:
-        return need_judged(judged_of(source.set_name, taxonomy=taxonomy), source.set_name)
+        return _gathered(source, taxonomy)
     if study is None:
         raise UsageError(f"run '{source.run}' stands in a study; name it with --study")
     reward = scores_of_run(source.reward, study, source.run, entries) if source.reward else None
     judged = judged_run(
         study, source.run, criterion=source.criterion, rater=source.rater, reward=reward, approved=source.approved
     )
-    return need_judged(judged, source.run)
+    return Gathered(need_judged(judged, source.run))
+
+
+def _gathered(source: Source, taxonomy: Taxonomy | None) -> Gathered:
+    """Reads a set; rows of pairs with faults are always left out and counted, others only where there is a quarantine."""
+    with aside(source.quarantine) as file:
+        rows = Quarantine(file)
+        found = judged_of(source.set_name, taxonomy=taxonomy, quarantine=rows)
+        return Gathered(need_judged(found, source.set_name), rows.count)
 
 
 def build_pairs(
@@ -311,7 +345,7 @@ def build_pairs(
     rewritten: Rewritten | None = None,
 ) -> BuildResult:
     """Builds and writes the pairs of graded (and rewritten) replies; errors as `write_built`."""
-    result = write_built(build(rewritten.judged if rewritten else judged, settings), out, conflicts)
+    result = write_built(build(rewritten.judged if rewritten else judged, settings), out, conflicts, rewritten)
     if rewritten is None:
         return result
     result.built.counts["rewritten"] = rewritten.made
@@ -343,36 +377,37 @@ class Building(NamedTuple):
         return entries_of(self.models_file)
 
 
-def plans(building: Building, study: Study | None) -> Table:
+def plans(building: Building, study: Study | None, language: str = "en") -> Table:
     """Returns what `--dry-run` shows: calls, tokens and cost of the rewriting, or of the first round of growing. Asks nothing."""
-    plan: Plan | None
+    plan: Plan | None = None
     if building.growing is not None:
         plan, _ = grow_plan(_prompts(building), building.growing, building.entries())
     else:
-        judged = gather(building.source, study, building.entries(), building.taxonomy)
-        plan = (
-            rewrite_plan(judged, building.rewrite, building.entries(), building.source.shown)
-            if building.rewrite
-            else None
-        )
+        judged = gather(building.source, study, building.entries(), building.taxonomy).judged
+        if building.rewrite:
+            _need_graded(judged, building.source)
+            plan = rewrite_plan(judged, building.rewrite, building.entries(), building.source.shown)
+    heads = columns(language, "asked", "requests", "answered", "calls", "tokens_in", "tokens_out", "cost")
     if plan is None:
-        return Table(
-            title="Plan",
-            columns=("model", "requests", "answered", "calls", "tokens in ≈", "tokens out ≈", "cost ≈"),
-            rows=(),
+        return Table(title=say("title.no_plan", language), columns=heads, rows=())
+    name = plan.run.name
+    return msgspec.structs.replace(dry_run(plan, study), title=say("title.plan", language, name=name), columns=heads)
+
+
+def _need_graded(judged: Sequence[Judged], source: Source) -> None:
+    """Raises UsageError with the way to graded replies where there is not one that could be rewritten or paired."""
+    if not any(candidate.votes for entry in judged for candidate in entry.candidates):
+        name = source.shown
+        raise UsageError(
+            f"'{name}' holds no graded reply, and a reply is needed to start from; have a model answer and somebody judge first:  "
+            f"cvalues run {name} -m MODEL --name free ,  cvalues judge free -j JUDGE ,  cvalues pairs build --from free --rewrite MODEL"
         )
-    return dry_run(plan, study)
 
 
 def _prompts(building: Building) -> list[Prompt]:
     if not building.source.set_name:
         raise UsageError("--grow starts from the prompts of a set or file; name one")
-    return [
-        entry.prompt
-        for entry in need_judged(
-            judged_of(building.source.set_name, taxonomy=building.taxonomy), building.source.set_name
-        )
-    ]
+    return [entry.prompt for entry in _gathered(building.source, building.taxonomy).judged]
 
 
 def build_all(building: Building, study: Study | None) -> BuildResult | tuple[int, int, int]:
@@ -390,9 +425,12 @@ def build_all(building: Building, study: Study | None) -> BuildResult | tuple[in
         grown_prompts, failed = grow(prompts, building.growing, study, building.entries(), bounds=bounds)
         write_prompts(grown_prompts, building.out)
         return len(prompts), len(grown_prompts), failed
-    judged = gather(building.source, study, building.entries(), building.taxonomy)
+    found = gather(building.source, study, building.entries(), building.taxonomy)
+    judged = found.judged
+    _need_graded(judged, building.source)
     rewritten = None
     if building.rewrite and study is not None:
         plan = rewrite_plan(judged, building.rewrite, building.entries(), building.source.shown)
         rewritten = rewrite(judged, plan, study, bounds=bounds)
-    return build_pairs(judged, building.out, building.settings, conflicts=building.conflicts, rewritten=rewritten)
+    done = build_pairs(judged, building.out, building.settings, conflicts=building.conflicts, rewritten=rewritten)
+    return done._replace(aside=found.aside)

@@ -15,10 +15,11 @@ import cvalues
 from cvalues.choice.build import public_row as choice_row
 from cvalues.datasets.pairing import both_orders
 from cvalues.errors import DataError, MissingExtra, UsageError, unknown_name
+from cvalues.pairs.fitted import HELDOUT
 from cvalues.pairs.formats import FORMATS, LINES, hugging_face
 from cvalues.pairs.pair import Pair
+from cvalues.pairs.quarantine import Quarantine
 from cvalues.pairs.read import read
-from cvalues.pairs.scan import HELDOUT
 from cvalues.pairs.shortcuts import facts
 from cvalues.prompts import template
 from cvalues.records import canonical, file_hash, now, open_bytes, write_atomically, write_text
@@ -26,6 +27,7 @@ from cvalues.schema import Audit, Record
 from cvalues.study import open_study
 from cvalues.taxonomy import Taxonomy
 from cvalues.workflows.pairs_card import ExportCard, readme
+from cvalues.workflows.pairs_files import aside
 
 SPLITS = ("train", "dev", HELDOUT, "all")
 _HF_NAMES = {"train": "train", "dev": "validation", HELDOUT: "test"}
@@ -42,6 +44,8 @@ class ExportSettings(Record, frozen=True, kw_only=True):
     allow_heldout: bool = False
     licences: tuple[str, ...] = ()
     """Only pairs of these licences; all when empty. A pair whose licence is not known is in none."""
+    quarantine: Path | None = None
+    """File for rows with faults, which are left out then; without it a faulty row stops the export."""
 
 
 class Exported(NamedTuple):
@@ -52,6 +56,8 @@ class Exported(NamedTuple):
     heldout: int
     unlicensed: int
     """Pairs that were left out for their licence."""
+    aside: int = 0
+    """Rows that were set aside for a fault."""
 
 
 class _Selection:
@@ -75,7 +81,7 @@ class _Selection:
     def __iter__(self) -> Iterator[Pair]:
         self.reset()
         chosen = self.settings
-        for pair in _rows(self.source, self.taxonomy):
+        for pair in _rows(self.source, self.taxonomy, lenient=chosen.quarantine is not None):
             if pair.split and chosen.split not in {"all", pair.split}:
                 continue
             if chosen.licences and pair.licence not in chosen.licences:
@@ -144,7 +150,9 @@ def export(
     if chosen.format not in FORMATS:
         raise UsageError(f"unknown format '{chosen.format}'; the formats are {', '.join(FORMATS)}")
     guarded = chosen.split in {HELDOUT, "all"} and not chosen.allow_heldout
-    if guarded and any(pair.split == HELDOUT for pair in _rows(source, taxonomy)):
+    count = _set_aside(source, chosen.quarantine, taxonomy)
+    lenient = chosen.quarantine is not None
+    if guarded and any(pair.split == HELDOUT for pair in _rows(source, taxonomy, lenient=lenient)):
         raise UsageError(
             f"'{source}' holds items that are held back for testing; exporting them for training makes the set useless as a test. "
             "Choose --split train, or force it with --allow-heldout (the study remembers it)"
@@ -166,7 +174,7 @@ def export(
         with open_study(study) as opened:
             detail = {"file": out.name, "hash": next(iter(card.hashes.values())), "pairs": card.heldout}
             opened.note(Audit(verb="export-heldout", object=source, detail=detail, time=now()))
-    return Exported(out, card, card.heldout, selection.unlicensed)
+    return Exported(out, card, card.heldout, selection.unlicensed, count)
 
 
 def export_pairs(
@@ -180,11 +188,24 @@ def export_pairs(
     return done.card.pairs, done.heldout
 
 
-def _rows(source: str, taxonomy: Taxonomy | None) -> Iterator[Pair]:
+def _set_aside(source: str, quarantine: Path | None, taxonomy: Taxonomy | None) -> int:
+    """Writes the rows with faults to the quarantine and returns how many there are; 0 without one."""
+    if quarantine is None:
+        return 0
+    with aside(quarantine) as file:
+        found = Quarantine(file)
+        for row in read(source, taxonomy=taxonomy):
+            if row.fault is not None:
+                found.add(row.fault, row.raw)
+    return found.count
+
+
+def _rows(source: str, taxonomy: Taxonomy | None, *, lenient: bool) -> Iterator[Pair]:
     for row in read(source, taxonomy=taxonomy):
-        if row.fault is not None:
+        if row.fault is not None and not lenient:
             raise DataError(
-                f"{row.fault}; set faulty rows aside first with  cvalues pairs import {source} -o PAIRS --quarantine ROWS"
+                f"{row.fault}; set faulty rows aside with --quarantine FILE, or first with  "
+                f"cvalues pairs import {source} -o PAIRS --quarantine FILE"
             )
         yield from row.pairs
 

@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 
 from cvalues.errors import DataError
+from cvalues.pairs.fitted import HELDOUT
 from cvalues.pairs.pair import ORDER, Pair, encode_row, full_row
-from cvalues.pairs.scan import HELDOUT, Scan, ScanSettings
+from cvalues.pairs.scan import Scan, ScanSettings
 from cvalues.pairs.split import Shares, Unit, as_fixed, assign
 from cvalues.records import canonical, open_bytes, write_atomically
 from cvalues.schema import Record, Table

@@ -11,7 +11,9 @@ import numpy as np
 
 from cvalues.endpoints.resolve import ModelEntry, reward_place
 from cvalues.errors import UsageError
-from cvalues.pairs.embedded import EmbeddedReward
+from cvalues.pairs.embedded import EmbeddedReward, graded
+from cvalues.pairs.fitted import Fitted, Taint, prompt_hash, taint, unique
+from cvalues.pairs.taints import notes
 from cvalues.pairs.words import say
 from cvalues.records import now, write_records
 from cvalues.schema import Cell, Grade, Prompt, Record, Response, Table, Verdict
@@ -20,6 +22,7 @@ from cvalues.study import Study
 from cvalues.workflows.pairs_ask import Put, answers, plan_of
 from cvalues.workflows.pairs_judge import score_ask
 from cvalues.workflows.pairs_tables import columns
+from cvalues.workflows.pairs_taint import fitted_of
 
 
 class Sample(Record, frozen=True, kw_only=True):
@@ -31,7 +34,7 @@ class Sample(Record, frozen=True, kw_only=True):
     score: float
     text: str
     grade: Grade | None = None
-    """By the cuts of an embedded model; None for others."""
+    """By the cuts of the model; None for one without cuts."""
 
 
 class Ranked(Record, frozen=True, kw_only=True):
@@ -50,6 +53,8 @@ class Ranking(NamedTuple):
     rater: str
     ranked: list[Ranked]
     failed: int
+    taint: Taint | None = None
+    """Why the ranking is no test of the reward model: it was fitted on these prompts or on held-back pairs."""
 
     def table(self, language: str) -> Table:
         """Returns per model: prompts, mean score of the first sample, of all, of the best, and how much the best gains."""
@@ -62,8 +67,12 @@ class Ranking(NamedTuple):
             rows.append(
                 (model, len(own), *(round(float(np.mean(each)), 3) for each in (first, mean, best)), _gain(best, mean))
             )
-        heads = columns(language, "model", "prompts", "first", "mean", "best", "gain")
-        return Table(title=say("title.ranking", language), columns=heads, rows=tuple(rows))
+        heads = columns(language, "ranked", "prompts", "first", "mean", "best", "gain")
+        told = (
+            say("note.ranked", language, rater=self.rater),
+            *notes([self.taint] if self.taint else [], language),
+        )
+        return Table(title=say("title.ranking", language), columns=heads, rows=tuple(rows), notes=told)
 
 
 def _gain(best: list[float], mean: list[float]) -> str | None:
@@ -114,20 +123,18 @@ def rank(spec: str, study: Study, run: str, entries: Mapping[str, ModelEntry] | 
     groups = _groups(study, run)
     path = _path(spec)
     failed = 0
-    model: EmbeddedReward | None = None
     if path:
         model = EmbeddedReward.load(Path(path))
-        rater = f"reward:{Path(path).stem}@{model.revision[3:15]}"
+        known = _Known(f"reward:{Path(path).stem}@{model.revision[3:15]}", model.card.cuts, model.fitted)
         scores = [model.scores([response.text for _, response in group.samples]).tolist() for group in groups]
     else:
-        rater = spec if spec.startswith("reward:") else f"reward:{spec}"
-        scores, failed = _called(spec, study, groups, entries or {}, run)
+        scores, failed, known = _called(spec, study, groups, entries or {}, run)
     ranked = []
     for group, values in zip(groups, scores, strict=True):
         if len(values) != len(group.samples):
             continue
-        known = model.grade(np.asarray(values)) if model is not None else None
-        grades: list[Grade | None] = list(known) if known is not None else [None] * len(values)
+        found = graded(np.asarray(values), known.cuts)
+        grades: list[Grade | None] = list(found) if found is not None else [None] * len(values)
         samples = [
             Sample(response=response.id, sample=number, score=value, text=response.text, grade=grade)
             for (number, response), value, grade in zip(group.samples, values, grades, strict=True)
@@ -142,7 +149,16 @@ def rank(spec: str, study: Study, run: str, entries: Mapping[str, ModelEntry] | 
                 samples=ordered,
             )
         )
-    return Ranking(rater, ranked, failed)
+    prompts = unique(prompt_hash(group.prompt.text) for group in groups)
+    return Ranking(known.rater, ranked, failed, taint(known.rater, known.fitted, unique(()), prompts))
+
+
+class _Known(NamedTuple):
+    """What is known of a reward model besides its scores: its name as a rater, the cuts between grades, what it was fitted on."""
+
+    rater: str
+    cuts: tuple[float, ...] = ()
+    fitted: Fitted | None = None
 
 
 def _path(spec: str) -> str:
@@ -155,7 +171,7 @@ def _path(spec: str) -> str:
 
 def _called(
     spec: str, study: Study, groups: list[_Group], entries: Mapping[str, ModelEntry], run: str
-) -> tuple[list[list[float]], int]:
+) -> tuple[list[list[float]], int, _Known]:
     puts = [
         Put(
             score_ask(
@@ -179,7 +195,12 @@ def _called(
         response = found.responses.get(place)
         labels = [str(number) for number in range(1, len(group.samples) + 1)]
         scores.append([response.option_scores[label] for label in labels] if response is not None else [])
-    return scores, found.progress.failed
+    endpoint = next(iter(plan.endpoints.values()))
+    rater = spec if spec.startswith("reward:") else f"reward:{spec}"
+    cuts = getattr(endpoint, "cuts", ())
+    if cuts:  # a folder that grades: its name as a rater says which weights, as that of an embedded model does
+        rater = f"reward:{endpoint.name}@{endpoint.revision.removeprefix('b2:')[:12]}"
+    return scores, found.progress.failed, _Known(rater, cuts, fitted_of(endpoint))
 
 
 def scores_of_run(spec: str, study: Study, run: str, entries: Mapping[str, ModelEntry]) -> dict[str, float]:
@@ -198,7 +219,7 @@ def grade_run(ranking: Ranking, study: Study, run: str) -> int:
     """Keeps the grades of a ranking in the study as verdicts of criterion `grade` and returns how many there are.
 
     Raises:
-        UsageError: the reward model gives no grades: it was fitted on pairs without them, or is a server.
+        UsageError: the reward model gives no grades: it was fitted on pairs without all three, or is a server.
     """
     time = now()
     verdicts = [
@@ -211,8 +232,9 @@ def grade_run(ranking: Ranking, study: Study, run: str) -> int:
     ]
     if not verdicts:
         raise UsageError(
-            f"{ranking.rater} gives scores and no grades; only an embedded model that was fitted on graded pairs has the cuts between them"
+            f"{ranking.rater} gives scores and no grades; only a model that  cvalues pairs train  fitted on pairs of all three grades "
+            "has the cuts between them"
         )
-    verdicts = [msgspec.structs.replace(verdict, reason="embedded reward model") for verdict in verdicts]
+    verdicts = [msgspec.structs.replace(verdict, reason="reward model") for verdict in verdicts]
     study.add_verdicts(verdicts)
     return len(verdicts)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cvalues.pairs.fitted import fitted_on
 from cvalues.training import RewardTraining, TrainedReward, train_reward
-from cvalues.workflows.pairs import TrainSettings, remember_heldout, training_pairs
+from cvalues.workflows.pairs import Drawn, TrainSettings, draw, remember_heldout
+from cvalues.workflows.pairs_taint import hash_of
 
 
 def train_weights(
@@ -15,16 +17,19 @@ def train_weights(
     how: RewardTraining | None = None,
     *,
     study: str | Path = "study.db",
-) -> tuple[TrainedReward, int]:
-    """Fits a reward model on the pairs of a set or file and returns (what came of it, pairs of the split before sampling).
+    quarantine: Path | None = None,
+) -> tuple[TrainedReward, Drawn]:
+    """Fits a reward model on the pairs of a set or file and returns (what came of it, the pairs and the pass over their source).
 
     Raises:
         UsageError: there is no pair of the split, it is held back and that is not allowed, or the model cannot be trained.
         DataError: the source cannot be read or the folder not written.
         MissingExtra: TRL is not installed.
     """
-    kept, seen, heldout = training_pairs(source, which or TrainSettings())
-    done = train_reward(kept, out, how, source=Path(source).name)
-    if heldout:
-        remember_heldout(study, Path(source).name, {"file": out.name, "revision": done.identity, "pairs": heldout})
-    return done, seen
+    drawn = draw(source, which or TrainSettings(), quarantine=quarantine)
+    name = Path(source).name
+    fitted = fitted_on(drawn.pairs, source=name, source_hash=hash_of(source))
+    done = train_reward(drawn.pairs, out, how, fitted=fitted)
+    if drawn.heldout:
+        remember_heldout(study, name, {"file": out.name, "revision": done.identity, "pairs": drawn.heldout})
+    return done, drawn

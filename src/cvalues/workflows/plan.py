@@ -18,12 +18,14 @@ from cvalues.endpoints.guided import guidance
 from cvalues.endpoints.presets import Shaping
 from cvalues.endpoints.resolve import Model, ModelEntry, build, load_models, resolve
 from cvalues.errors import ConfigError, UsageError, unknown_name
+from cvalues.pairs.taints import SETTING as TAINTED
 from cvalues.prompts import Example, Template, template
 from cvalues.records import content_hash, derive_seed, now, open_bytes
 from cvalues.schema import Ask, Choice, Mode, Prompt, Record, Request, Run, Sampling, SetRef
 from cvalues.study import Planned
 from cvalues.taxonomy import Taxonomy
 from cvalues.taxonomy import load as load_taxonomy
+from cvalues.workflows.pairs_taint import tainted_items
 
 Item = Choice | Prompt
 
@@ -92,6 +94,9 @@ def make_plan(options: RunOptions) -> Plan:
             request = maker.request(asked)
             entries.append(Planned(asked, request, request.id, hashes[item.id]))
     settings = _settings(options, chosen, models, endpoints)
+    tainted = tainted_items(endpoints, items)
+    if tainted:
+        settings[TAINTED] = tainted
     run = Run(
         name=options.name or default_name(options, settings),
         sets=refs,
@@ -229,7 +234,7 @@ def _models(options: RunOptions) -> list[Model]:
         model = resolve(spec, entries, ModelEntry(endpoint=spec))
         # What the command line says counts over models.toml, for every model of the run.
         entry = msgspec.structs.replace(model.entry, **given)
-        if entry.endpoint.startswith(("hf:", "completion:")):
+        if entry.endpoint.startswith(("hf:", "vllm:", "completion:")):
             entry = _with_own_settings(entry, options.params)
         resolved.append(msgspec.structs.replace(model, entry=entry))
     names = [model.name for model in resolved]
@@ -242,7 +247,7 @@ def _models(options: RunOptions) -> list[Model]:
 def _with_own_settings(entry: ModelEntry, params: Mapping[str, Any]) -> ModelEntry:
     """Returns an entry with --param preset=NAME as its preset and, for local weights, the other parameters as their settings."""
     named = str(params.get("preset", "")) or entry.preset
-    if not entry.endpoint.startswith("hf:"):
+    if not entry.endpoint.startswith(("hf:", "vllm:")):
         return msgspec.structs.replace(entry, preset=named)
     own = {key: value for key, value in params.items() if key != "preset"}
     # They are needed to make the endpoint; what is a server's vendor field joins each request later.

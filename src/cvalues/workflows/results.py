@@ -10,6 +10,8 @@ import msgspec
 
 from cvalues.choice.read import RATER
 from cvalues.errors import UsageError
+from cvalues.hardening.decisions import decisions_of
+from cvalues.hardening.rounds import rounds_of
 from cvalues.report import FreeInput, ModelFacts, ReportInput, read_results
 from cvalues.report.words import Language
 from cvalues.schema import Attempt, Choice, Outcome, Response, Run, Verdict
@@ -128,6 +130,26 @@ def gather(
         free=merged.free.put_together(rater),
         prompt_of=merged.prompt_of,
     )
+
+
+def with_loop(data: ReportInput, study: str | Path | Study, references: Sequence[str]) -> ReportInput:
+    """Returns a measurement with the study's rounds of hardening and the gate's answers on its runs; as it is where no run is of the study.
+
+    Args:
+        data: what `gather` found.
+        study: the study that plain names refer to.
+        references: as `gather` took them.
+    """
+    if isinstance(study, Study):
+        audits = study.audits()
+        names = [run.name for run in data.runs]
+        return msgspec.structs.replace(
+            data, rounds=tuple(rounds_of(audits)), decisions=tuple(decisions_of(audits, names))
+        )
+    if all(reference.endswith(".json") or "#" in reference for reference in references):
+        return data
+    with open_study(study, create=False) as opened:
+        return with_loop(data, opened, references)
 
 
 class _Parts:

@@ -7,12 +7,14 @@ import concurrent.futures
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from cvalues.choice.read import RATER, read_response
 from cvalues.endpoints.base import Endpoint
 from cvalues.errors import UsageError
+from cvalues.frames import Shown, word
 from cvalues.records import now
 from cvalues.runner import Bounds, Progress, Runner, ask_all
 from cvalues.schema import Ask, Choice, Prompt, Request, Response, Run, Table, Verdict
@@ -28,8 +30,8 @@ _READ_GROUP = 2000
 
 
 @dataclass(frozen=True)
-class Finished:
-    """A run that came to an end: its record, its plan, and the progress at the end."""
+class Finished(Shown):
+    """A run that came to an end: its record, its plan, and the progress at the end. As a data frame, one row per response."""
 
     run: Run
     plan: Plan
@@ -43,6 +45,33 @@ class Finished:
             response = responses.get(entry.request_id)
             if response is not None:
                 yield entry.ask, entry.request, response
+
+    def frame_rows(self) -> list[dict[str, Any]]:
+        """Returns one row per request that was answered, in plan order; `outcome` is None where nothing was chosen."""
+        verdicts = self.study.verdicts(self.run.name, "choice", RATER)
+        rows = []
+        for ask, request, response in self:
+            verdict = verdicts.get(response.id)
+            rows.append(
+                {
+                    "model": request.model, "subject": ask.subject, "order": ask.order, "sample": request.sample,
+                    "prompt": ask.messages[-1].content if ask.messages else "", "text": response.text, "finish": response.finish,
+                    "outcome": None if verdict is None else verdict.value, "rule": "" if verdict is None else verdict.reason,
+                    "tokens_in": response.tokens_in, "tokens_out": response.tokens_out, "seconds": response.seconds,
+                    "response": response.id,
+                }
+            )  # fmt: skip
+        return rows
+
+    def frame_title(self, language: str) -> str:
+        """Returns the run's name, its models and how it ended."""
+        state = word("value", self.run.state, language)
+        return f"{word('title', 'Finished', language)}: {self.run.name} ({', '.join(self.run.models)}; {state})"
+
+    def frame_notes(self, language: str) -> tuple[str, ...]:
+        """Returns how many calls were made, failed and are open."""
+        made = self.progress
+        return (word("note", "calls", language, calls=made.calls, failed=made.failed, left=made.left),)
 
 
 def dry_run(plan: Plan, study: Study | None = None) -> Table:

@@ -97,12 +97,13 @@ _MAIN: tuple[tuple[str, tuple[str, ...]], ...] = (
 def _figure(entry: FreeScore, column: str) -> Cell:
     """Returns the cell of a column; points as text, because they are no share."""
     if column == "points":
-        return _number(entry.points)
+        return number_text(entry.points)
     found: Estimate = getattr(entry, {"harmful detail": "harm_detail"}.get(column, column.replace(" ", "_")))
     return found
 
 
-def _number(estimate: Estimate) -> str | None:
+def number_text(estimate: Estimate) -> str | None:
+    """Returns an estimate that is no share as text, None for no data."""
     if estimate.value is None:
         return None
     if estimate.low is None or estimate.high is None:

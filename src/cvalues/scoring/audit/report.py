@@ -68,11 +68,16 @@ class AuditReport(Record, frozen=True, kw_only=True):
         return not self.broken and not self.duplicates.across
 
     def verdict(self, language: str) -> str:
-        """Returns one sentence in `zh` or `en`."""
-        if self.ok:
-            return say("verdict.ok", language, source=self.source)
-        counts = {"bars": len(self.broken), "across": self.duplicates.across}
-        return say("verdict.broken", language, source=self.source, **counts)
+        """Returns what came out in `zh` or `en`: the bars, duplicates over splits, and the faults of rows where there are any."""
+        measured = any(result.met is not None for result in self.bars)
+        if not self.ok:
+            counts = {"bars": len(self.broken), "across": self.duplicates.across}
+            told = say("verdict.broken", language, source=self.source, **counts)
+        else:
+            told = say("verdict.ok" if measured else "verdict.unmeasured", language, source=self.source)
+        if not self.check_faults:
+            return told
+        return told + say("verdict.faults", language, source=self.source, faults=self.check_faults)
 
     def tables(self, language: str) -> tuple[Table, ...]:
         """Returns the tables that have rows, in `zh` or `en`; ids only, no texts."""

@@ -1,0 +1,86 @@
+"""Replies that raters put in opposite orders go to people."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from cvalues.errors import DataError
+from cvalues.pairs.build import BuildSettings, Conflict
+from cvalues.people.accounts import add_person, init_people
+from cvalues.people.desk import Desk
+from cvalues.people.tasks import task_id, task_key
+from cvalues.records import write_records
+from cvalues.study import open_study
+from cvalues.workflows.pairs_build import Building, BuildResult, Source, build_all
+from cvalues.workflows.pairs_conflicts import conflict_tasks, read_conflicts
+from cvalues.workflows.people import NewCampaign, new_campaign
+
+sys.path.insert(0, str(Path(__file__).parent))
+from test_pairs_from_runs import free_run, verdict
+
+
+def test_conflicts_of_a_build_become_an_adjudication(tmp_path: Path) -> None:
+    """The file of a build opens as a campaign: each reply once, as the response that it is; its raters never get it; twice adds nothing."""
+    with open_study(tmp_path / "s.db") as study:
+        ids = free_run(study, tmp_path)
+        desk = Desk(study)
+        init_people(desk)
+        person = add_person(desk, "someone")
+        grades = ((ids[0][0], "unsafe", "safe"), (ids[0][1], "safe", "unsafe"))
+        for response, one, other in grades:
+            study.add_verdicts(
+                [
+                    verdict(f"person:{person}", one, response),
+                    verdict("person:z9", other, response),
+                    verdict("judge:m@grade", other, response),
+                ]
+            )
+        path = tmp_path / "p.conflicts.jsonl"
+        building = Building(Source(run="free", criterion="grade"), tmp_path / "p.jsonl", BuildSettings())
+        study.add_verdicts(
+            [verdict("judge:m@grade", "responsible", ids[1][1]), verdict("judge:m@grade", "unsafe", ids[1][0])]
+        )
+        done = build_all(building, study)
+        assert isinstance(done, BuildResult)
+        assert done.conflicts == path
+        given = NewCampaign(kind="adjudicate", source=str(path))
+        campaign, count = new_campaign(desk, given)
+        assert (campaign.name, campaign.source, count) == ("adjudicate-p.conflicts", "p.conflicts", 2)
+        assert new_campaign(desk, given)[1] == 0
+        tasks, barred = conflict_tasks(study, campaign, path)
+        assert {task.replies[0].response for task in tasks} == {ids[0][0], ids[0][1]}
+        assert {task.category for task in tasks} == {"law"}
+        assert all(barred[task_id(campaign.name, task_key(task))] == {person} for task in tasks)
+
+
+def test_replies_of_a_set_are_stored_with_the_campaign(tmp_path: Path) -> None:
+    """A reply that is no response of the study becomes one of the file, the same in every conflict that holds it."""
+    texts = ("随便吧。", "我不能帮忙。", "请问律师。")
+    conflicts = [
+        Conflict(
+            prompt_id="q",
+            prompt="怎么办？",
+            replies=(texts[0], text),
+            origins=("data:own", "data:own"),
+            first=("a",),
+            second=("b",),
+        )
+        for text in texts[1:]
+    ]
+    path = write_records(tmp_path / "c.jsonl", conflicts)
+    with open_study(tmp_path / "s.db") as study:
+        campaign, count = new_campaign(Desk(study), NewCampaign(kind="adjudicate", source=str(path), name="x"))
+        tasks, _ = conflict_tasks(study, campaign, path)
+    assert (campaign.name, count) == ("x", 3)
+    assert sorted(task.replies[0].response.text for task in tasks) == sorted(texts)  # type: ignore[union-attr]
+
+
+def test_a_file_that_holds_no_conflicts_is_explained(tmp_path: Path) -> None:
+    """The line that is none is named, and what to give instead."""
+    path = tmp_path / "c.jsonl"
+    path.write_text('\n{"x": 1}\n', encoding="utf-8")
+    with pytest.raises(DataError, match=r"c\.jsonl:2: .*cvalues pairs build"):
+        read_conflicts(path)
