@@ -4,7 +4,9 @@ Conventions in the pages: a comment line before a fenced block says what the blo
 blocks of the page use; `<!-- exits N -->` is a block whose last command ends with that code; `<!-- not run: reason -->` is for
 downloads and for make and pip alone. What stands between `<!-- generated: WHAT -->` and `<!-- end generated -->` is written by
 
-    python tests/test_docs.py
+    python tests/test_docs.py [PAGE…]
+
+A Chinese page has the parts of its English twin under the same name with ` zh` behind it; tests/docs_zh.toml has the words.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,13 +46,22 @@ from cvalues.study import open_study, tables
 from cvalues.taxonomy import builtin
 from cvalues.workflows.plan import RunOptions
 from cvalues.workflows.results import outcomes_of
+from docs_zh import chinese, with_measured
 from server import ChatServer, completion
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("README*.md"), *(ROOT / "docs").rglob("*.md")])
 OTHER = [ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")]
 ADDRESS = "http://localhost:8000/v1"
-TRANSLATED = {"README.zh.md": "README.md", "docs/zh/tutorial.md": "docs/tutorial.md"}
+TRANSLATED = {
+    "README.zh.md": "README.md",
+    **{
+        path.relative_to(ROOT).as_posix(): f"docs/{path.name}"
+        for path in sorted((ROOT / "docs" / "zh").glob("*.md"))
+        if (ROOT / "docs" / path.name).exists()
+    },
+}
+"""Pages of which another page, which is run, has the same commands; tests/test_docs_zh.py holds those of docs/zh/ closer to it."""
 _MAY_STAND_UNRUN = re.compile(r"\b(make|pip|git|docker|data pull|psql|createdb)\b")
 _FENCE = re.compile(r"^( *)(`{3,})(\w*)\s*$")
 _MARK = re.compile(r"^ *<!-- (file|exits|not run):? (.+?) -->$")
@@ -531,12 +543,16 @@ MAKERS: dict[str, Callable[[], str]] = {
 
 def generated(what: str) -> str:
     """What stands in the generated part of this name."""
-    return fields(what.removeprefix("fields ")) if what.startswith("fields ") else MAKERS[what]()
+    if what in MAKERS:
+        return MAKERS[what]()
+    return chinese(generated(what[:-3])) if what.endswith(" zh") else fields(what.removeprefix("fields "))
 
 
-def regenerate(text: str) -> str:
+def regenerate(text: str, page: Path) -> str:
     """A page with its generated parts written anew; a mark in backticks is text and no part."""
-    return _GENERATED.sub(lambda part: f"{part[1]}{generated(part[2])}{part[4]}", text)
+    text = _GENERATED.sub(lambda part: f"{part[1]}{generated(part[2])}{part[4]}", text)
+    original = TRANSLATED.get(name_of(page))
+    return with_measured(text, (ROOT / original).read_text(encoding="utf-8")) if original else text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -544,12 +560,12 @@ def test_generated_parts_are_what_the_code_says(page: Path) -> None:
     """Tables and outputs in a page are those of this version; `python tests/test_docs.py` writes them anew."""
     text = page.read_text(encoding="utf-8")
     assert text.count("<!-- generated: ") == text.count("<!-- end generated -->")
-    assert text == regenerate(text)
+    assert text == regenerate(text, page)
 
 
 if __name__ == "__main__":
-    for changed in PAGES:
+    for changed in [ROOT / name for name in sys.argv[1:]] or PAGES:
         before = changed.read_text(encoding="utf-8")
-        after = regenerate(before)
+        after = regenerate(before, changed)
         if before != after:
             changed.write_text(after, encoding="utf-8")

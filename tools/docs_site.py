@@ -75,10 +75,21 @@ def leaves(nav: Any) -> list[str]:
     return [page for inner in nav or [] for page in leaves(inner)]
 
 
+def pruned(nav: Any, present: Iterable[str]) -> list[Any]:
+    """Returns a part of a navigation without the pages that are not there and without what is then empty."""
+    there = set(present)
+    kept = [
+        entry if isinstance(entry, str) else {title: pruned(inner, there) for title, inner in entry.items()}
+        for entry in nav or []
+        if not isinstance(entry, str) or entry in there
+    ]
+    return [entry for entry in kept if isinstance(entry, str) or all(entry.values())]
+
+
 def complete(nav: list[dict[str, Any]], pages: Iterable[str]) -> list[dict[str, Any]]:
     """Returns a navigation in which every page stands once: pages that are not there are taken out, those left out are added."""
     present = sorted(pages)
-    kept = {title: [page for page in leaves(inner) if page in present] for part in nav for title, inner in part.items()}
+    kept = {title: pruned(inner, present) for part in nav for title, inner in part.items()}
     listed = set(leaves([{title: inner} for title, inner in kept.items()]))
     for page in present:
         if page in listed:
