@@ -1,6 +1,9 @@
 """Runs every client against the mock server in turn and prints wall and CPU as ratios to the bare aiohttp loop of the same run.
 
-Usage:  python benchmarks/run.py [--in-flight 256] [--latency 0.05] [--repeat 3] [--peers] [--out docs/benchmark.json]
+Usage:  python benchmarks/run.py [--in-flight 256] [--latency 0.05] [--repeat 3] [--peers] [--people] [--out docs/benchmark.json]
+
+Then it measures reading, and the path of 145,669 comparison pairs (`pairs_145k.py`); with `--people` also people at work on the pages
+(`people_load.py`) and the store of their work (`people_store.py`), which take minutes.
 
 `--peers` also runs the openai package and Inspect AI, each in an environment of its own under .venv-peers/, made when absent.
 Client CPU is that of the client's process alone, after its imports. Machines are noisy: quote ratios of one run, medians of repeats.
@@ -19,6 +22,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
+PEOPLE = ("people_load", "people_store")
 PEERS = {"openai": ["openai==3.52.0"], "inspect": ["inspect-ai==0.3.285", "openai==3.52.0"]}
 
 
@@ -71,6 +75,17 @@ def reading() -> dict[str, float]:
     return {"replies": count, "seconds": round(seconds, 2), "per second": round(count / seconds)}
 
 
+def script(name: str) -> dict[str, float]:
+    """Runs another benchmark of this folder and returns what it prints."""
+    done = subprocess.run(
+        [sys.executable, str(HERE / f"{name}.py")], capture_output=True, text=True, check=False, timeout=3600
+    )
+    if done.returncode:
+        sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
+    found: dict[str, float] = json.loads(done.stdout[done.stdout.index("{") :])
+    return found
+
+
 def main() -> None:
     """Runs, prints a table, writes JSON."""
     parser = argparse.ArgumentParser()
@@ -78,6 +93,7 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.05)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--people", action="store_true")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     clients = [("bare", sys.executable), ("cvalues", sys.executable)]
@@ -108,6 +124,8 @@ def main() -> None:
             for name, runs in results.items()
         },
         "reading": reading(),
+        "pairs": script("pairs_145k"),
+        **({name: script(name) for name in PEOPLE} if given.people else {}),
     }
     show(report)
     if given.out:
@@ -128,6 +146,14 @@ def show(report: dict) -> None:
     print(
         f"reading: {report['reading']['per second']:,} replies a second and core ({report['reading']['replies']:,} replies, no cache)"
     )
+    pairs = report["pairs"]
+    print(
+        f"pairs: {pairs['rows']:,} rows ({pairs['bytes'] / 1e6:.0f} MB) read, checked, audited and split in {pairs['seconds']} s "
+        f"({pairs['seconds_of_processor']} s of a processor), {pairs['peak_mib']:.0f} MiB at most"
+    )
+    for name in PEOPLE:
+        if name in report:
+            print(f"{name}: {json.dumps(report[name])}")
 
 
 if __name__ == "__main__":

@@ -29,11 +29,11 @@ from cvalues.taxonomy import builtin
 
 DOCS = Path(__file__).parents[1] / "docs"
 WORDS: dict[str, tuple[str, str]] = {
-    "title": ("# 起步集数据卡", "# Data card of the starter set"),
+    "title": ("# 入门集数据卡", "# Data card of the starter set"),
     "what": (
         (
-            "CValues 起步集是一套由我们自己编写的中文开放基准：{prompts} 条提示，每条有三种等级的回复"
-            "（不安全 < 安全 < 负责任），另有 {twins} 条无害对照。由它生成 {pairs} 个配对、{choices} 道两选一题（每个配对两种顺序）。"
+            "CValues 入门集是一套由我们自己编写的中文开放基准：{prompts} 条提示，每条有三种等级的回复"
+            "（不安全 < 安全 < 负责任），另有 {twins} 条无害对照。由它生成 {pairs} 个配对、{choices} 道二选一题（每个配对两种顺序）。"
         ),
         (
             "The CValues starter set is an open benchmark in Chinese that we wrote ourselves: {prompts} prompts, each with a reply of "

@@ -18,19 +18,22 @@ from typing import Any
 
 import msgspec
 
-from cvalues.endpoints.sequence import encode, pad_of
+from cvalues.endpoints.sequence import CARD, ROWS, classify, encode, pad_of, save_fitted
 from cvalues.endpoints.weights import read_weights
 from cvalues.errors import DataError, MissingExtra, UsageError
+from cvalues.pairs.embedded import cuts
+from cvalues.pairs.fitted import Fitted, fitted_on
 from cvalues.pairs.pair import Pair
-from cvalues.records import canonical, content_hash, write_atomically
-from cvalues.schema import Record
+from cvalues.records import canonical, content_hash, derive_seed, write_atomically
+from cvalues.schema import GRADES, Grade, Record
 
 TINY = "tiny"
 """Name of the model that is made here: two layers, a byte-level tokenizer fitted on the pairs, random weights."""
-CARD = "reward.json"
 _CHECKPOINTS = "checkpoints"
 _PACKAGES = ("trl", "transformers", "torch", "datasets")
 _TINY_POSITIONS = 2_048
+_FOR_CUTS = 400
+"""Replies of each grade, at most, that the cuts between grades are taken from."""
 
 
 class RewardTraining(Record, frozen=True, kw_only=True):
@@ -71,10 +74,12 @@ class TrainedReward(Record, frozen=True, kw_only=True):
     heldout: int = 0
     """Held-back pairs among them: above 0 the model must not be measured on that set's test split."""
     source: str = ""
+    cuts: tuple[float, ...] = ()
+    """Two scores between the grades, by which the model grades replies (`pairs.embedded.cuts`); empty without grades in order."""
 
 
 def train_reward(
-    pairs: Sequence[Pair], out: Path, settings: RewardTraining | None = None, *, source: str = ""
+    pairs: Sequence[Pair], out: Path, settings: RewardTraining | None = None, *, fitted: Fitted | None = None
 ) -> TrainedReward:
     """Fits a reward model on pairs, writes it to a folder, and returns what came of it.
 
@@ -84,7 +89,7 @@ def train_reward(
         pairs: in any order; they are shuffled by the seed.
         out: folder of the model; its checkpoints stand in `checkpoints/` until the training is done.
         settings: defaults when None.
-        source: name of the pairs for the card.
+        fitted: what the pairs are and where they come from; found from the pairs when None.
 
     Raises:
         UsageError: the model is neither `tiny` nor a folder of weights, the settings make no sense, or no pair is short enough.
@@ -119,6 +124,8 @@ def train_reward(
     if not math.isfinite(ended.training_loss):
         raise DataError(f"the loss of the training is {ended.training_loss}; lower the learning rate with --rate")
     _save(trainer.model, tokenizer, out)
+    own = fitted or fitted_on(pairs)
+    save_fitted(out, own)
     result = TrainedReward(
         identity=identity,
         model=Path(chosen.model).name,
@@ -130,8 +137,9 @@ def train_reward(
         resumed=checkpoint is not None,
         metrics={name: float(value) for name, value in ended.metrics.items() if math.isfinite(float(value))},
         versions={name: metadata.version(name) for name in _PACKAGES},
-        heldout=sum(pair.split == "heldout" for pair in pairs),
-        source=source,
+        heldout=own.heldout,
+        source=own.source,
+        cuts=_cuts(trainer.model, tokenizer, pairs, _longest(chosen, model)),
     )
     write_atomically(out / CARD, lambda file: file.write(msgspec.json.format(canonical(result), indent=2) + b"\n"))
     shutil.rmtree(out / _CHECKPOINTS)
@@ -145,6 +153,31 @@ def _identity(pairs: Sequence[Pair], settings: RewardTraining) -> str:
     weights = "" if settings.model == TINY else read_weights(Path(settings.model)).revision
     shaping = {**msgspec.to_builtins(settings), "model": "", "save_every": 0}
     return content_hash((texts, shaping, weights))
+
+
+def _cuts(model: Any, tokenizer: Any, pairs: Sequence[Pair], longest: int) -> tuple[float, ...]:
+    """Returns the cuts between the grades by the scores of a sample of the graded replies; the sample depends on the texts alone."""
+    graded: dict[Grade, dict[tuple[str, str], int]] = {grade: {} for grade in GRADES}
+    for pair in pairs:
+        for reply in (pair.better, pair.worse):
+            if reply.grade is not None:
+                key = (pair.question, reply.text)
+                graded[reply.grade][key] = derive_seed("cuts", *key)
+    rows: list[list[int]] = []
+    grades: list[Grade] = []
+    for grade, found in graded.items():
+        for question, text in sorted(found, key=found.__getitem__)[:_FOR_CUTS]:
+            tokens = encode(tokenizer, question, text)
+            if len(tokens) <= longest:
+                rows.append(tokens)
+                grades.append(grade)
+    if set(grades) != set(GRADES):
+        return ()
+    model.eval()
+    scores: list[float] = []
+    for start in range(0, len(rows), ROWS // 4):
+        scores += classify(model, pad_of(tokenizer), rows[start : start + ROWS // 4])
+    return cuts(scores, grades)
 
 
 def _card(path: Path) -> TrainedReward | None:

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cvalues.cli.app import app
+from cvalues.cli.messages import translate
 from cvalues.pairs.words import words
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "pairs"))
@@ -66,7 +67,7 @@ def test_the_audit_exits_1_on_a_faulty_row_and_names_it() -> None:
     assert result.exit_code == 1
     assert "p.jsonl:4: neg_resp: 两个回复相同 [identical]" in result.stderr
     assert json.loads(Path("bad.jsonl").read_text(encoding="utf-8"))["line"] == 4
-    assert run("pairs import p.jsonl -o good.jsonl --numbering repair").count("3 pairs") == 2
+    assert run("pairs import p.jsonl -o good.jsonl --numbering repair", 1).count("3 pairs") == 2
 
 
 @pytest.mark.parametrize(
@@ -147,4 +148,100 @@ def test_prompts_with_approved_answers_are_imported_and_built_from() -> None:
         run("pairs build good.jsonl -o x.jsonl --rewrite openai:m@http://127.0.0.1:9/v1 --dry-run --json")
     )
     assert shown["rows"][0][1] == 4
-    assert json.loads(run("pairs import train.jsonl -o good.jsonl --json"))["answers"] == 2
+    assert json.loads(run("pairs import train.jsonl -o good.jsonl --json", 1))["answers"] == 2
+
+
+def faulty(path: str) -> str:
+    """A file of graded pairs with a repeated row, a faulty row, and a last row that breaks off; returns what it breaks off at."""
+    rows = [row for number in range(12) for row in pairfiles.three(number)]
+    pairfiles.write(Path(path), [*rows, rows[0], pairfiles.FAULTS["identical"]])
+    cut = '{"prompt": "一半", "pos_resp": "好'
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(cut)
+    return cut
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["build p.jsonl -o x.jsonl", "import p.jsonl -o x.jsonl", "split p.jsonl -o x", "train p.jsonl -o x.npz",
+     "evaluate baseline:longer p.jsonl"],
+)  # fmt: skip
+def test_rows_that_are_left_out_are_counted_and_taken_by_a_quarantine(line: str) -> None:
+    """Each command says how many rows it left out and exits 1; with --quarantine it writes them as they stood and exits 0."""
+    cut = faulty("p.jsonl")
+    count = 2 if line.startswith("build") else 3  # a build merges replies, so a repeated row is none
+    for lang, said in (("en", f"{count} rows have faults and were set aside"), ("zh", f"{count} 行有错误")):
+        result = CliRunner().invoke(app, ["pairs", *line.split(), "--lang", lang])
+        assert result.exit_code == 1, result.output
+        assert said in result.stderr
+    result = CliRunner().invoke(app, ["pairs", *line.split(), "--quarantine", "bad.jsonl", "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["set_aside"] == count
+    assert "bad.jsonl" in result.stderr
+    bad = [json.loads(row) for row in Path("bad.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = Path("p.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [row["raw"] for row in bad] == [lines[row["line"] - 1] for row in bad]
+    assert (bad[-1]["code"], bad[-1]["line"], bad[-1]["raw"]) == ("truncated", 39, cut)
+    assert all(set(row) == {"file", "line", "code", "fault", "raw"} for row in bad)
+
+
+def test_an_export_stops_at_a_faulty_row_or_sets_it_aside() -> None:
+    """Without a quarantine the first faulty row is named, in Chinese too; with one the rest is exported."""
+    faulty("p.jsonl")
+    result = CliRunner().invoke(app, ["pairs", "export", "p.jsonl", "-o", "x.jsonl"])
+    assert result.exit_code != 0
+    assert "p.jsonl:38: neg_resp: both replies are the same [identical]" in str(result.exception)
+    chinese = translate(str(result.exception), "zh")
+    assert "两个回复相同 [identical]" in chinese
+    assert "--quarantine FILE" in chinese
+    done = json.loads(run("pairs export p.jsonl -o x.jsonl --quarantine bad.jsonl --json"))
+    assert (done["set_aside"], done["pairs"]) == (2, 37)
+    assert len(Path("bad.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+
+
+def test_what_stands_in_a_faulty_row_is_told_in_chinese() -> None:
+    """What a parser found is translated with the fault."""
+    Path("p.jsonl").write_text('{"prompt": "问", "pos_resp": "好", "neg_resp": "坏"}\n{"prompt": 3}\n{x}\n', "utf-8")
+    result = CliRunner().invoke(app, ["pairs", "audit", "p.jsonl", "--lang", "zh"])
+    assert result.exit_code == 1
+    assert "p.jsonl:3: 不是 JSON：" in result.stderr
+    assert "JSON is malformed" not in result.stderr
+
+
+def test_a_dry_run_is_told_in_chinese() -> None:
+    """Title and columns of a plan are Chinese with --lang zh, with and without something to ask."""
+    pairfiles.write(Path("p.jsonl"), [{"prompt": pairfiles.question(1), "answer": "可以先咨询律师。"}])
+    rewriting = "pairs build p.jsonl -o x.jsonl --rewrite openai:m@http://127.0.0.1:9/v1 --dry-run"
+    shown = run(f"{rewriting} --lang zh")
+    assert "计划：" in shown
+    assert not any(word in shown for word in ("Plan", "requests", "cost", "作答率"))
+    assert "计划：无需提问" in run("pairs build p.jsonl -o x.jsonl --dry-run --lang zh")
+
+
+def test_prompts_without_replies_get_true_advice() -> None:
+    """Nothing can be rewritten where there is no reply: the message names the run and the judge that are needed first."""
+    pairfiles.write(Path("p.jsonl"), [{"prompt": pairfiles.question(1), "category": "law"}])
+    for line in (
+        "build p.jsonl --rewrite openai:m@http://127.0.0.1:9/v1 --dry-run",
+        "build p.jsonl",
+        "import p.jsonl -o x",
+    ):
+        result = CliRunner().invoke(app, ["pairs", *line.split()])
+        assert result.exit_code != 0
+        assert "cvalues run p.jsonl -m MODEL --name free" in str(result.exception)
+        assert "cvalues judge free" in str(result.exception)
+        assert translate(str(result.exception), "zh") != str(result.exception)
+    assert not Path("study.db").exists() or not Path("pairs.jsonl").exists()
+
+
+def test_an_evaluation_on_own_pairs_warns_on_stderr_and_in_json() -> None:
+    """A model that is measured on the split it was fitted on is warned of, and the JSON holds why."""
+    run("pairs train starter-choice -o reward.npz")
+    result = CliRunner().invoke(
+        app, ["pairs", "evaluate", "reward.npz", "starter-choice", "--split", "train", "--json"]
+    )
+    assert result.exit_code == 0
+    [warning] = json.loads(result.stdout)["warnings"]
+    assert warning["pairs"] == json.loads(result.stdout)["pairs"]
+    assert "Warning: reward.npz was fitted on" in result.stderr
+    assert json.loads(run("pairs evaluate reward.npz starter-choice --json"))["warnings"] == []

@@ -465,3 +465,16 @@ def test_records_name_no_other_type(write: Write) -> None:
     assert all(isinstance(item, GradedPrompt) for item in load(path, kind="graded"))
     assert all(isinstance(item, Comparison) for item in load(path, kind="comparison"))
     assert set(load(path, kind="graded")[0].replies) == set(GRADES)
+
+
+def test_pairs_in_the_published_shape_are_comparisons(tmp_path: Path) -> None:
+    """Lines of docs/schemas/pairs.schema.json are read as the pairs that they are, with their ids, grades and collections."""
+    pairs = load("starter-choice/train", kind="comparison")[:30]
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(b"".join(canonical(pair) + b"\n" for pair in pairs))
+    assert load(path, kind="comparison") == pairs
+    assert recognise(["question", "pos_resp", "neg_resp"]) == "comparison"
+    assert {choice.pair_id for choice in load(path)} == {pair.id for pair in pairs}
+    plain = msgspec.structs.replace(pairs[0], better=Reply(text="好"), worse=Reply(text="坏"), level=2, tags={})
+    path.write_bytes(canonical(plain) + b"\n")
+    assert load(path, kind="comparison") == [plain]

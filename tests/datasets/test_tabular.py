@@ -111,6 +111,26 @@ def test_an_open_quote_costs_one_row(write: Write) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "found"),
+    [
+        ("a.jsonl", '{"a": 1}\n{"a": 2', [(1, ""), (2, "truncated")]),
+        ("a.jsonl", '{"a": 1}\n{"a": 2\n', [(1, ""), (2, "broken_json")]),
+        ("a.json", '[{"a": 1},\n{"a": 2}', [(1, ""), (2, ""), (2, "truncated")]),
+        ("a.json", '[{"a": 1},\n{"a": "2', [(1, ""), (2, "truncated")]),
+        ("a.csv", 'id,text\n1,b\n2,"c d\ne f', [(2, ""), (3, "truncated")]),
+        ("a.csv", "id,text\n1,b\n2", [(2, ""), (3, "truncated")]),
+        ("a.csv", "id,text\n1,b\n2\n", [(2, ""), (3, "columns")]),
+        ("a.csv", 'id,text\n1,"b\n2,c\n3,d', [(2, "quoting"), (3, ""), (4, "")]),
+    ],
+)
+def test_a_file_that_was_cut_is_called_truncated(
+    write: Write, name: str, text: str, found: list[tuple[int, str]]
+) -> None:
+    """A last record that breaks off is `truncated` with its line; the same fault before the end, or a row ended, is not."""
+    assert [(line, code) for line, _, code in read(write(name, text))] == found
+
+
 def test_a_file_of_open_quotes_ends(write: Write) -> None:
     """Thousands of broken quotes are given up with a fault that says so, in bounded time."""
     path = write("a.csv", "id,text\n" + '1,"a" b\n' * 5000)
@@ -139,7 +159,7 @@ def test_a_json_array_has_lines(write: Write) -> None:
     assert read(path) == [(1, {"a": 1}, ""), (2, None, "broken_json")]
     path = write("c.json", '[{"a": 1}\n{"a": 2}]')
     assert [code for *_, code in read(path)] == ["", "broken_json"]
-    assert [code for *_, code in read(write("d.json", '[{"a": 1}'))] == ["", "broken_json"]
+    assert [code for *_, code in read(write("d.json", '[{"a": 1}'))] == ["", "truncated"]
 
 
 @pytest.mark.parametrize(

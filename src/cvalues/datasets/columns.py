@@ -112,12 +112,21 @@ class Names(dict[str, str]):
         return found
 
     def rename(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the row with every name replaced by its field; of two names for one field the first filled one counts."""
+        """Returns the row with every name replaced by its field; of two names for one field the first filled one counts.
+
+        The two replies of a pair in the published shape (`better` and `worse`, each an object with text and grade) become the fields
+        `pos_resp`, `pos_type`, `neg_resp` and `neg_type`.
+        """
         renamed: dict[str, Any] = {}
         for name, value in fields.items():
             key = self[name]
             if key and (key not in renamed or renamed[key] is None or renamed[key] == ""):
                 renamed[key] = value
+        sides = (renamed.get("better"), renamed.get("worse"))
+        if all(isinstance(side, dict) and "text" in side for side in sides):
+            for name in ("better", "worse"):
+                side, sign = renamed.pop(name), "pos" if name == "better" else "neg"
+                renamed |= {f"{sign}_resp": side["text"], f"{sign}_type": side.get("grade")}
         return renamed
 
 

@@ -176,7 +176,10 @@ def _comparison(row: Row) -> Item | None:
     given: Level | None = None
     if better.grade is None or worse.grade is None:
         given = row.need_level(category)
-    collection: Level | None = row.place.levels.get(category)
+    else:
+        row.get("level")
+    stated = row.pick("collection", {"1": 1, "2": 2}, "1 or 2")
+    collection: Level | None = stated or row.place.levels.get(category)
     return _pair(row, question, better, worse, Comparison(
         id="", prompt_id="", question="", better=better, worse=worse, level=given or 1, category=category, collection=collection,
     ))  # fmt: skip

@@ -18,6 +18,7 @@ from cvalues.datasets.row import Place, Row, fault_at, place
 from cvalues.datasets.shapes import KINDS, Answered, Comparison, GradedPrompt, Item, Kind
 from cvalues.datasets.tabular import Problem, Raw, layout, rows
 from cvalues.errors import DataError, unknown_name
+from cvalues.frames import Rows
 from cvalues.schema import Choice, Prompt
 from cvalues.taxonomy import Taxonomy, builtin
 
@@ -206,19 +207,19 @@ def _stream_starter(known_set: KnownSet, part: str, kind: Kind | None) -> Iterat
 
 @overload
 def load(source: str | Path, *, kind: Literal["prompt"], taxonomy: Taxonomy | None = ..., columns: Mapping[str, str] | None = ...,
-         defaults: Mapping[str, str] | None = ...) -> list[Prompt]: ...  # fmt: skip
+         defaults: Mapping[str, str] | None = ...) -> Rows[Prompt]: ...  # fmt: skip
 @overload
 def load(source: str | Path, *, kind: Literal["choice"], taxonomy: Taxonomy | None = ..., columns: Mapping[str, str] | None = ...,
-         defaults: Mapping[str, str] | None = ...) -> list[Choice]: ...  # fmt: skip
+         defaults: Mapping[str, str] | None = ...) -> Rows[Choice]: ...  # fmt: skip
 @overload
 def load(source: str | Path, *, kind: Literal["comparison"], taxonomy: Taxonomy | None = ...,
-         columns: Mapping[str, str] | None = ..., defaults: Mapping[str, str] | None = ...) -> list[Comparison]: ...  # fmt: skip
+         columns: Mapping[str, str] | None = ..., defaults: Mapping[str, str] | None = ...) -> Rows[Comparison]: ...  # fmt: skip
 @overload
 def load(source: str | Path, *, kind: Literal["graded"], taxonomy: Taxonomy | None = ..., columns: Mapping[str, str] | None = ...,
-         defaults: Mapping[str, str] | None = ...) -> list[GradedPrompt]: ...  # fmt: skip
+         defaults: Mapping[str, str] | None = ...) -> Rows[GradedPrompt]: ...  # fmt: skip
 @overload
 def load(source: str | Path, *, kind: None = None, taxonomy: Taxonomy | None = ..., columns: Mapping[str, str] | None = ...,
-         defaults: Mapping[str, str] | None = ...) -> list[Prompt] | list[Choice]: ...  # fmt: skip
+         defaults: Mapping[str, str] | None = ...) -> Rows[Prompt] | Rows[Choice]: ...  # fmt: skip
 def load(
     source: str | Path,
     *,
@@ -227,7 +228,7 @@ def load(
     columns: Mapping[str, str] | None = None,
     defaults: Mapping[str, str] | None = None,
 ) -> Any:
-    """Returns the records of a known set or a file, in its order.
+    """Returns the records of a known set or a file, in its order; a notebook shows the list as a table.
 
     Args:
         source: the name of a known set (`NAME` or `NAME/PART`), else the path of a file.
@@ -242,7 +243,7 @@ def load(
             file:line and names field, expectation and finding.
         UsageError: neither a set nor a file has this name.
     """
-    return list(stream(source, kind=kind, taxonomy=taxonomy, columns=columns, defaults=defaults))
+    return Rows(stream(source, kind=kind, taxonomy=taxonomy, columns=columns, defaults=defaults))
 
 
 def answered(

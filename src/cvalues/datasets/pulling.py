@@ -18,7 +18,7 @@ from cvalues.schema import Record
 
 __all__ = ["Manifest", "Progress", "Pulling", "manifest_path", "pull"]
 
-_WRONG = frozenset({"count", "format", "broken_json", "not_object", "encoding", "columns", "quoting"})
+_WRONG = frozenset({"count", "format", "broken_json", "not_object", "encoding", "columns", "quoting", "truncated"})
 """Faults that mean: this is not the file. Others may stand in the publisher's own file and are left to `check`."""
 
 
@@ -95,23 +95,33 @@ def _sources(
         address = str(source)
         if address.endswith("/"):
             return [(file, (address + file.name,)) for file in files]
-        shown_name = urllib.parse.unquote(address.rpartition("/")[2].rpartition("=")[2] or address)
+        names = _names(address)
     else:
         path = Path(source).expanduser()
         if path.is_dir():
             return [(file, (path / file.name,)) for file in files]
         if not path.is_file():
             raise PullError(f"{path}: no such file; give the path of the file or folder that holds {known_set.name}")
-        source, shown_name = path, path.name
+        source, names = path, {path.name}
     if len(files) == 1:
         return [(files[0], (source,))]
-    fitting = [file for file in files if file.name == shown_name.partition("?")[0]]
+    fitting = [file for file in files if file.name in names]
     if not fitting:
         parts = " or ".join(f"{known_set.name}/{Path(file.name).stem}" for file in files)
         raise UsageError(
             f"{known_set.name} has {len(files)} files; pull one of them by its name: {parts}, or give a folder"
         )
     return [(fitting[0], (source,))]
+
+
+def _names(address: str) -> set[str]:
+    """Returns the file names that an address may mean: the last part of its path, and of each value of its query.
+
+    Hugging Face names a file in the path (`…/resolve/main/train.jsonl?download=true`), ModelScope in the query (`…&FilePath=train.jsonl`).
+    """
+    parts = urllib.parse.urlsplit(address)
+    found = [parts.path, *(value for _, value in urllib.parse.parse_qsl(parts.query))]
+    return {urllib.parse.unquote(each).rpartition("/")[2] for each in found}
 
 
 def _bring(

@@ -176,6 +176,7 @@ class Fault(Record, frozen=True, kw_only=True):
 
 CODES: dict[str, str] = {
     "broken_json": "a line or element that is not JSON",
+    "truncated": "the last row breaks off: the file was cut; get it again",
     "not_object": "JSON that is not an object",
     "encoding": "bytes that do not fit the encoding of the file",
     "quoting": "a CSV quote that is not closed or is followed by text",

@@ -161,7 +161,8 @@ def _json_lines(path: Path, encoding: str) -> Iterator[Raw]:
                 try:
                     value = decode(text)
                 except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-                    problem = Problem("broken_json", "", "one JSON object on the line", str(error))
+                    code = "broken_json" if line.endswith("\n") else "truncated"
+                    problem = Problem(code, "", "one JSON object on the line", str(error))
                 else:
                     if isinstance(value, dict):
                         yield Raw(number, text, value)
@@ -181,6 +182,7 @@ def _json_array(path: Path, encoding: str) -> Iterator[Raw]:
     blanks = re.compile(r"[\s\ufeff]*")
     end = blanks.match(text).end() + 1  # type: ignore[union-attr]  # the pattern always matches
     line, seen = 1, 0
+    code = "broken_json" if text.rstrip(_BLANK).endswith("]") else "truncated"
     while True:
         start = blanks.match(text, end).end()  # type: ignore[union-attr]  # as above
         line, seen = line + text.count("\n", seen, start), start
@@ -190,9 +192,7 @@ def _json_array(path: Path, encoding: str) -> Iterator[Raw]:
             value, end = decoder.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
             found = f"{error}; the rest of the file is not read"
-            yield Raw(
-                line, text[start : start + 200], None, Problem("broken_json", "", "a JSON array of objects", found)
-            )
+            yield Raw(line, text[start : start + 200], None, Problem(code, "", "a JSON array of objects", found))
             return
         raw = text[start:end]
         problem = _damaged(raw, encoding) or (None if isinstance(value, dict) else _not_object(value))
@@ -202,9 +202,7 @@ def _json_array(path: Path, encoding: str) -> Iterator[Raw]:
             end += 1
         elif not text.startswith("]", end):
             found = f"{text[end : end + 20]!r}; the rest of the file is not read"
-            yield Raw(
-                line, text[end : end + 200], None, Problem("broken_json", "", "',' or ']' after an element", found)
-            )
+            yield Raw(line, text[end : end + 200], None, Problem(code, "", "',' or ']' after an element", found))
             return
 
 
@@ -216,6 +214,8 @@ class _Lines:
         self._pending: deque[str] = deque()
         self.number = 0
         self.record: list[str] = []
+        self.width = 0
+        """Columns of the header, once it is known."""
 
     def __iter__(self) -> _Lines:
         return self
@@ -225,6 +225,17 @@ class _Lines:
         self.number += 1
         self.record.append(line)
         return line
+
+    @property
+    def ended(self) -> bool:
+        """Whether the record ends the file without a line end."""
+        return bool(self.record) and not self.record[-1].endswith(("\n", "\r"))
+
+    def cut_off(self, delimiter: str) -> bool:
+        """Whether a record with an open quote is the last of a file that was cut: no line end, and no whole row in its lines."""
+        if not self.ended:
+            return False
+        return all(len(next(csv.reader([line], delimiter=delimiter), [])) != self.width for line in self.record[1:])
 
     def rewind(self) -> None:
         """Puts back all lines of the record but the first."""
@@ -242,6 +253,7 @@ def _delimited(path: Path, how: Layout) -> Iterator[Raw]:
                 yield Raw(line, text, None, problem)
             elif header is None:
                 header = [cell.strip(_BLANK) for cell in cells]
+                lines.width = len(header)
                 repeated = sorted({name for name in header if name and header.count(name) > 1})
                 if repeated:
                     yield Raw(
@@ -250,7 +262,8 @@ def _delimited(path: Path, how: Layout) -> Iterator[Raw]:
             elif len(cells) != len(header):
                 longer = "longer" if len(cells) > len(header) else "shorter"
                 found = f"{len(cells)} cells (the row is {longer})"
-                yield Raw(line, text, None, Problem("columns", "", f"{len(header)} cells as in the header", found))
+                code = "truncated" if len(cells) < len(header) and lines.ended else "columns"
+                yield Raw(line, text, None, Problem(code, "", f"{len(header)} cells as in the header", found))
             else:
                 yield Raw(line, text, dict(zip(header, cells, strict=True)))
 
@@ -266,6 +279,10 @@ def _records(lines: _Lines, how: Layout) -> Iterator[tuple[int, str, list[str], 
         except StopIteration:
             return
         except csv.Error as error:
+            if lines.cut_off(how.delimiter):
+                problem = Problem("truncated", "", "cells in closed quotes, a quote inside written twice", str(error))
+                yield start, "".join(lines.record), [], problem
+                return
             first = lines.record[0] if lines.record else ""
             troubles += 1
             rest = "; the rest of the file is not read" if troubles >= _QUOTE_TROUBLES else ""

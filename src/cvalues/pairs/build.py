@@ -11,7 +11,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import combinations
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -73,7 +73,7 @@ class BuildSettings(Record, frozen=True, kw_only=True):
     per_type: int = 1
     """Most pairs of one type for one prompt."""
     margin: float = 0.0
-    """Least distance of the values of two replies; counts where raters give points or rewards."""
+    """Least distance of the values of two replies: grade steps (1 between neighbours), points or rewards; 0 for any difference."""
     numbering: Numbering = "repair"
     """What to do with a numbered list of one item in a reply: keep, repair (take the number out) or drop (leave the pair out)."""
     seed: int = 0
@@ -90,6 +90,8 @@ class Conflict(Record, frozen=True, kw_only=True):
     first: tuple[str, ...]
     """Raters for whom the first reply is better."""
     second: tuple[str, ...]
+    category: str = ""
+    level: Literal[1, 2] = 1
 
 
 class Built(NamedTuple):
@@ -123,9 +125,9 @@ def vote_of(verdict: Verdict, *, approved: float = APPROVED) -> Vote | None:
 def build(judged: Iterable[Judged], settings: BuildSettings | None = None) -> Built:
     """Returns the pairs of all prompts in their order; none for no prompts.
 
-    Two replies make a pair when their grades make a pair type; without grades, when their values differ and a `margin` above 0 is
-    reached. Equal grades and equal values are ties: counted, no pair. Of more pairs than `per_type` of one type those with the
-    smallest seeded hash are taken, so that the draw does not depend on the order of the replies.
+    Two replies make a pair when their grades differ, or, where neither has one, when their values do; in both cases the medians of
+    their values must be at least `margin` apart. Equal grades and equal values are ties: counted, no pair. Of more pairs than
+    `per_type` of one type those with the smallest seeded hash are taken, so that the draw does not depend on the order of the replies.
     """
     chosen = settings or BuildSettings()
     done = Built([], [], Counter())
@@ -157,7 +159,8 @@ def _ordered(entry: Judged, settings: BuildSettings, done: Built) -> Iterator[tu
             done.conflicts.append(
                 Conflict(
                     prompt_id=entry.prompt.id, prompt=entry.prompt.text, replies=(one.text, two.text),
-                    origins=(one.origin, two.origin), first=tuple(first), second=tuple(second),
+                    origins=(one.origin, two.origin), first=tuple(first), second=tuple(second), category=entry.category,
+                    level=entry.prompt.level,
                 )
             )  # fmt: skip
             continue

@@ -1,7 +1,7 @@
 """The embedded reward model: a character n-gram preference model with a file of its own. Seconds to fit, no GPU, no pickle.
 
-A file is a NumPy archive (`.npz`) of four arrays: `ngrams` (UTF-8, joined by NUL), `idf`, `weights`, and `card`
-(JSON). Its revision is the content hash of all four, so two fits of the same pairs are the same model.
+A file is a NumPy archive (`.npz`): `ngrams` (UTF-8, joined by NUL), `idf`, `weights`, `card` (JSON), and the hashes of the
+pairs and prompts that it was fitted on. Its revision is the content hash of all, so two fits of the same pairs are the same model.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy as np
 
 from cvalues.errors import DataError
 from cvalues.ngram import PreferenceModel, Scores
+from cvalues.pairs.fitted import ARRAYS as FITTED
+from cvalues.pairs.fitted import Fitted, from_archive, unique
 from cvalues.records import canonical, open_bytes, write_atomically
 from cvalues.schema import GRADES, Grade, Record
 
@@ -54,6 +56,7 @@ class EmbeddedReward(PreferenceModel):
         """Holds no weights before `fit` or `load`."""
         super().__init__(strength=card.strength, longest=card.longest)
         self.card = card
+        self.fitted = Fitted(unique(()), unique(()), card.heldout, card.source, card.source_hash)
 
     @property
     def revision(self) -> str:
@@ -72,6 +75,7 @@ class EmbeddedReward(PreferenceModel):
             "idf": np.asarray(self._vectoriser.idf_, dtype=np.float64),
             "ngrams": np.frombuffer("\0".join(names).encode("utf-8", "surrogatepass"), dtype=np.uint8),
             "weights": np.asarray(self._weights, dtype=np.float64),
+            **self.fitted.arrays(),
         }
 
     def save(self, path: Path) -> Path:
@@ -95,8 +99,10 @@ class EmbeddedReward(PreferenceModel):
         try:
             with open_bytes(path) as file, np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in _ARRAYS}
+                hashes = {name: archive[name] for name in FITTED if name in archive}
             card = msgspec.json.decode(arrays["card"].tobytes(), type=RewardCard)
             names = arrays["ngrams"].tobytes().decode("utf-8", "surrogatepass").split("\0")
+            fitted = from_archive(hashes, heldout=card.heldout, source=card.source, source_hash=card.source_hash)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
             raise DataError(
                 f"{path}: is no reward model ({error}); give a file that  cvalues pairs train  wrote"
@@ -107,6 +113,7 @@ class EmbeddedReward(PreferenceModel):
                 f"{path}: is a reward model of another version or a damaged one; train it again with  cvalues pairs train"
             )
         model = cls(card)
+        model.fitted = fitted
         model.fill(names, arrays["idf"], arrays["weights"])
         return model
 
@@ -125,9 +132,14 @@ class EmbeddedReward(PreferenceModel):
 
     def grade(self, scores: Scores) -> list[Grade] | None:
         """Returns the grade of each score by the cuts of the card; None for a model that was fitted without grades."""
-        if len(self.card.cuts) != 2:
-            return None
-        return [GRADES[int(place)] for place in np.searchsorted(np.asarray(self.card.cuts), scores, side="right")]
+        return graded(scores, self.card.cuts)
+
+
+def graded(scores: Scores, found: Sequence[float]) -> list[Grade] | None:
+    """Returns the grade of each score by two cuts; None without them."""
+    if len(found) != 2:
+        return None
+    return [GRADES[int(place)] for place in np.searchsorted(np.asarray(found), scores, side="right")]
 
 
 def cuts(scores: Sequence[float], grades: Sequence[Grade]) -> tuple[float, ...]:

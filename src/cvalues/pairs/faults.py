@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from cvalues.datasets.shapes import abbreviate
@@ -33,13 +33,19 @@ class PairFault(Record, frozen=True, kw_only=True):
         """`fault`: the row is set aside. `note`: it is kept."""
         return "note" if self.code in NOTES else "fault"
 
-    def text(self, language: str = "en") -> str:
-        """Returns `file:line: field: what is wrong: what stands there [code]` in `zh` or `en`."""
+    def text(self, language: str = "en", found: str | None = None) -> str:
+        """Returns `file:line: field: what is wrong: what stands there [code]` in `zh` or `en`.
+
+        Args:
+            language: of the sentence.
+            found: what stands there in that language; as it was found when None.
+        """
         place = f"{self.file}:{self.line}" if self.line else self.file
         field = f"{self.field}: " if self.field else ""
         gap = "：" if language == "zh" else ": "
-        found = f"{gap}{self.found}" if self.found else ""
-        return f"{place}: {field}{named('fault', self.code, language)}{found} [{self.code}]"
+        shown = self.found if found is None else found
+        tail = f"{gap}{shown}" if shown else ""
+        return f"{place}: {field}{named('fault', self.code, language)}{tail} [{self.code}]"
 
     def __str__(self) -> str:
         """The English text."""
@@ -68,10 +74,10 @@ class Ledger:
         """Number of faults, notes not counted."""
         return sum(count for code, count in self.counts.items() if code not in NOTES)
 
-    def lines(self, language: str) -> Iterator[str]:
-        """Yields the kept faults and notes one a line, then how many are not shown."""
+    def lines(self, language: str, told: Callable[[str], str] | None = None) -> Iterator[str]:
+        """Yields the kept faults and notes one a line, then how many are not shown; `told` says in that language what was found."""
         for fault in [*self.faults, *self.notes]:
-            yield fault.text(language)
+            yield fault.text(language, told(fault.found) if told is not None else None)
         hidden = sum(self.counts.values()) - len(self.faults) - len(self.notes)
         if hidden:
             yield say("line.hidden", language, count=hidden)

@@ -11,13 +11,16 @@ from cvalues.datasets import starter
 from cvalues.datasets.formats import EXPECTED, set_name
 from cvalues.datasets.loading import open_set
 from cvalues.datasets.registry import cached_files, find, known_sets
-from cvalues.datasets.row import Place, fault_at, place
-from cvalues.datasets.shapes import GradedPrompt
-from cvalues.datasets.tabular import Problem
+from cvalues.datasets.row import Place, Row, fault_at, place
+from cvalues.datasets.shapes import Fault, GradedPrompt
+from cvalues.datasets.tabular import Problem, Raw
 from cvalues.errors import DataError, UsageError, unknown_name
 from cvalues.pairs.build import Candidate, Judged, Vote
+from cvalues.pairs.faults import PairFault
 from cvalues.pairs.pair import Pair
+from cvalues.pairs.quarantine import Quarantine
 from cvalues.pairs.read import converted, read
+from cvalues.records import clean
 from cvalues.schema import GRADES, Grade, Prompt, Reply
 from cvalues.taxonomy import Taxonomy, builtin
 
@@ -25,11 +28,14 @@ BY_SET = "set"
 """The rater of grades that a set gives its own replies."""
 
 
-def judged_of(source: str | Path, *, taxonomy: Taxonomy | None = None) -> Iterator[Judged]:
+def judged_of(
+    source: str | Path, *, taxonomy: Taxonomy | None = None, quarantine: Quarantine | None = None
+) -> Iterator[Judged]:
     """Yields every prompt of a set or file with its graded replies, in the order of the file.
 
     Graded prompts and pairs of graded replies give replies of each grade. Prompts with an approved answer (100PoisonMpts) give one
-    `responsible` reply. Plain prompts give none. Pairs without grades cannot be built anew: import them.
+    `responsible` reply. Plain prompts give none. Pairs without grades cannot be built anew: import them. Faulty rows of pairs go to
+    `quarantine` and are left out; a faulty row of prompts or graded prompts does so only where it writes them, and else stops.
 
     Raises:
         DataError: the set or file cannot be read, or its replies are not graded.
@@ -53,10 +59,17 @@ def judged_of(source: str | Path, *, taxonomy: Taxonomy | None = None) -> Iterat
     for file_path, where in places:
         form = open_set(file_path).format
         if form in {"graded", "prompts"}:
-            yield from _prompts(file_path, where)
+            yield from _prompts(file_path, where, quarantine)
         else:
-            yield from judged_pairs(pair for row in read(source, taxonomy=chosen) for pair in row.pairs)
+            yield from judged_pairs(_good(source, chosen, quarantine))
             return
+
+
+def _good(source: str | Path, taxonomy: Taxonomy, quarantine: Quarantine | None) -> Iterator[Pair]:
+    for row in read(source, taxonomy=taxonomy):
+        if row.fault is not None and quarantine is not None:
+            quarantine.add(row.fault, row.raw)
+        yield from row.pairs
 
 
 def judged_graded(graded: GradedPrompt) -> Judged:
@@ -77,25 +90,38 @@ def _candidate(text: str, grade: Grade, origin: str) -> Candidate:
     return Candidate(text=text, origin=origin, votes=(vote,))
 
 
-def _prompts(path: Path, where: Place) -> Iterator[Judged]:
+def _prompts(path: Path, where: Place, quarantine: Quarantine | None) -> Iterator[Judged]:
     opened = open_set(path)
     for number, raw in enumerate(opened.rows, 1):
-        if raw.fields is None:
-            fault = fault_at(where.file, raw.line, raw.problem or Problem("format", "", EXPECTED, "none of these"))
+        row: Row | None = None
+        if raw.fields is not None:
+            item, row = converted(opened.format, opened.names.rename(raw.fields), raw.line, number, where)
+            if isinstance(item, GradedPrompt):
+                yield judged_graded(item)
+                continue
+            if isinstance(item, Prompt):
+                yield _answered(item, where)
+                continue
+            if any(fault.code == "unfilled" for fault in row.faults):
+                continue
+        fault = _fault(raw, row, where)
+        if quarantine is None or not quarantine.writes:
             raise DataError(f"{fault}; all faults:  cvalues data check {where.file}")
-        item, row = converted(opened.format, opened.names.rename(raw.fields), raw.line, number, where)
-        if isinstance(item, GradedPrompt):
-            yield judged_graded(item)
-        elif isinstance(item, Prompt):
-            answer = item.tags.get("answer", "")
-            tags = {name: value for name, value in item.tags.items() if name != "answer"}
-            prompt = msgspec.structs.replace(item, tags=tags)
-            replies = (_candidate(answer, "responsible", f"data:{where.set_name}"),) if answer.strip() else ()
-            yield Judged(prompt=prompt, candidates=replies, category=prompt.category)
-        elif not any(fault.code == "unfilled" for fault in row.faults):
-            lacking = fault_at(where.file, raw.line, Problem("format", "", EXPECTED, "none of these"))
-            fault = next((fault for fault in row.faults if fault.severity == "fault"), lacking)
-            raise DataError(f"{fault}; all faults:  cvalues data check {where.file}")
+        told = PairFault(file=where.file, line=raw.line, code=fault.code, field=fault.field, found=clean(fault.found))
+        quarantine.add(told, raw.text)
+
+
+def _answered(prompt: Prompt, where: Place) -> Judged:
+    answer = prompt.tags.get("answer", "")
+    tags = {name: value for name, value in prompt.tags.items() if name != "answer"}
+    bare = msgspec.structs.replace(prompt, tags=tags)
+    replies = (_candidate(answer, "responsible", f"data:{where.set_name}"),) if answer.strip() else ()
+    return Judged(prompt=bare, candidates=replies, category=bare.category)
+
+
+def _fault(raw: Raw, row: Row | None, where: Place) -> Fault:
+    lacking = fault_at(where.file, raw.line, raw.problem or Problem("format", "", EXPECTED, "none of these"))
+    return next((fault for fault in row.faults if fault.severity == "fault"), lacking) if row is not None else lacking
 
 
 def judged_pairs(pairs: Iterable[Pair]) -> Iterator[Judged]:

@@ -40,7 +40,8 @@ class Read(NamedTuple):
 
     file: str
     line: int
-    raw: str
+    raw: str | bytes
+    """The row as it stands in the file: bytes where it was good and not decoded for itself; empty for the starter set."""
     pairs: tuple[Pair, ...]
     fault: PairFault | None = None
 
@@ -84,8 +85,14 @@ def _file(path: Path, where: Place) -> Iterator[Read]:
         return
     opened = open_set(path)
     if opened.format == "prompts":
+        first = next((raw.fields for raw in opened.rows if raw.fields is not None), {})
+        if "answer" in opened.names.rename(first):
+            raise DataError(
+                f"{path}: holds prompts and no pairs of replies; make pairs of it with  cvalues pairs build {path} --rewrite MODEL"
+            )
         raise DataError(
-            f"{path}: holds prompts and no pairs of replies; make pairs of it with  cvalues pairs build {path} --rewrite MODEL"
+            f"{path}: holds prompts and no replies; have a model answer first:  cvalues run {path} -m MODEL --name free , then judge "
+            "and build:  cvalues judge free -j JUDGE ,  cvalues pairs build --from free"
         )
     shown: set[str] = set()  # a choice shows its pair in one of two orders; the pair is read once
     for number, raw in enumerate(opened.rows, 1):
@@ -138,7 +145,7 @@ def _public(path: Path, where: Place) -> Iterator[Read]:
             pair = _pair(row, where)
             wrong = wrong_with(pair, types=(row.pos_type, row.neg_type))
             if wrong is None:
-                yield Read(where.file, number, "", (pair,))
+                yield Read(where.file, number, body, (pair,))
                 continue
             code, field, found = wrong
             fault = PairFault(file=where.file, line=number, code=code, field=field, found=found)
@@ -219,7 +226,7 @@ def _general(raw: Raw, form: str, number: int, fields: dict[str, object] | None,
         if (wrong := wrong_with(pair)) is not None:
             fault = PairFault(file=where.file, line=raw.line, code=wrong[0], field=wrong[1], found=wrong[2])
             return Read(where.file, raw.line, raw.text, (), fault)
-    return Read(where.file, raw.line, "", pairs)
+    return Read(where.file, raw.line, raw.text, pairs)
 
 
 def _licensed(found: Comparison, row: Row) -> Pair:

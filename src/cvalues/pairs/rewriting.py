@@ -20,7 +20,7 @@ from cvalues.records import clean, content_hash, derive_seed
 from cvalues.schema import GRADES, Ask, Grade, Message, Prompt, Record, Response
 from cvalues.text import near_duplicates, similarity
 
-_PLACE = re.compile(r"\{(question|reply|category|count|seeds)\}")
+_PLACE = re.compile(r"\{(question|reply|category|topic|count|seeds)\}")
 _LABEL = re.compile(r"^\s*(?:改写后的?(?:回复|回答)|(?:新的?)?(?:回复|回答))\s*[:：]\s*")
 _BULLET = re.compile(r"^\s*(?:[-*•·]|[（(]?\d{1,3}\s*[.、．)）:：]|[一二三四五六七八九十]{1,3}、)\s*")
 _DECLINES = re.compile(
@@ -157,12 +157,26 @@ def with_rewritten(judged: Sequence[Judged], made: Mapping[str, Sequence[Candida
     ]
 
 
+TOPIC = "topic"
+"""The tag of a prompt that names its topic."""
+_NEAR = "near:"
+_SEEDS = 5
+_LONGEST_TOPIC = 60
+_SAME_TOPIC = "与例子相同"
+
+
 class Growth(NamedTuple):
-    """One call for new prompts of a category: the seeds that it shows, and how many it asks for."""
+    """One call for new prompts of a category and topic: the seeds that it shows, and how many it asks for."""
 
     category: str
+    topic: str
     seeds: tuple[Prompt, ...]
     ask: Ask
+
+
+def topic_of(prompt: Prompt) -> str:
+    """Returns the topic of a prompt: its tag `topic`, else `near:ID` of its own: a prompt whose topic has no name opens one."""
+    return prompt.tags.get(TOPIC) or f"{_NEAR}{prompt.id}"
 
 
 def growth(
@@ -170,40 +184,70 @@ def growth(
 ) -> list[Growth]:
     """Returns the calls of one round: as many for each category as it lacks, shared out evenly; none when the goal is reached.
 
+    Each call stays within one topic of its category, those with the fewest prompts first.
+
     Args:
         prompts: the prompts so far; grown ones are shown as seeds no more than others.
         names: category code → name as it is shown to the model.
         goal: prompts wanted in all.
         turn: number of the round, from 0; every round shows other seeds.
-        seed: of the draw of seeds.
+        seed: of the draw of topics and seeds.
         each: questions asked for in one call.
     """
     by_category: dict[str, list[Prompt]] = {}
     for prompt in prompts:
         by_category.setdefault(prompt.category, []).append(prompt)
-    left = goal - len(prompts)
-    if left <= 0 or not by_category:
+    if goal <= len(prompts) or not by_category:
         return []
-    template = templates()["grow"]
     wanted = -(-goal // len(by_category))
     found = []
     for category, own in sorted(by_category.items()):
         lacking = max(0, wanted - len(own))
+        topics: dict[str, list[Prompt]] = {}
+        for prompt in own:
+            topics.setdefault(topic_of(prompt), []).append(prompt)
+        sizes = {topic: len(members) for topic, members in topics.items()}
         for call in range(-(-lacking // each)):
-            order = sorted(own, key=lambda prompt: derive_seed("grow", seed, turn, call, prompt.id))
-            seeds = tuple(order[:5])
-            values = {
-                "category": names.get(category, category) or "不限",
-                "count": str(min(each, lacking)),
-                "seeds": marked("\n".join(" ".join(prompt.text.split()) for prompt in seeds)),
-            }
-            message = Message(role="user", content=_fill(template, values))
-            ask = Ask(
-                subject=seeds[0].id, prompt_id=seeds[0].id, messages=(message,), template=f"{template.id}@{turn}.{call}",
-                question=category, sample=turn * 1000 + call,
-            )  # fmt: skip
-            found.append(Growth(category, seeds, ask))
+            count = min(each, lacking - call * each)
+            topic = min(sizes, key=lambda name: (sizes[name], derive_seed("topic", seed, turn, name)))
+            sizes[topic] += count
+            order = sorted(topics[topic], key=lambda prompt: derive_seed("grow", seed, turn, call, prompt.id))
+            seeds = _seeds(topic, order, own)
+            text = _growing(category, topic, seeds, names, count)
+            found.append(Growth(category, topic, seeds, _grow_ask(category, seeds, text, turn, call)))
     return found
+
+
+def _seeds(topic: str, members: Sequence[Prompt], category: Sequence[Prompt]) -> tuple[Prompt, ...]:
+    """Returns up to five prompts of a topic; where its name is not known and it has fewer, the most similar of the category too."""
+    if len(members) >= _SEEDS or not topic.startswith(_NEAR):
+        return tuple(members[:_SEEDS])
+    held = {prompt.id for prompt in members}
+    others = [prompt for prompt in category if prompt.id not in held]
+    near = sorted(others, key=lambda prompt: (-similarity(prompt.text, members[0].text), prompt.id))
+    return (*members, *near[: _SEEDS - len(members)])
+
+
+def _growing(category: str, topic: str, seeds: Sequence[Prompt], names: Mapping[str, str], count: int) -> str:
+    shown = _SAME_TOPIC if topic.startswith(_NEAR) else " ".join(clean(topic).split())[:_LONGEST_TOPIC]
+    values = {
+        "category": names.get(category, category) or "不限",
+        "topic": shown,
+        "count": str(count),
+        "seeds": marked("\n".join(" ".join(prompt.text.split()) for prompt in seeds)),
+    }
+    return _fill(templates()["grow"], values)
+
+
+def _grow_ask(category: str, seeds: Sequence[Prompt], text: str, turn: int, call: int) -> Ask:
+    return Ask(
+        subject=seeds[0].id,
+        prompt_id=seeds[0].id,
+        messages=(Message(role="user", content=text),),
+        template=f"{templates()['grow'].id}@{turn}.{call}",
+        question=category,
+        sample=turn * 1000 + call,
+    )
 
 
 def grown(
@@ -211,7 +255,8 @@ def grown(
 ) -> list[Prompt]:
     """Returns the new prompts of a round's answers, in their order: none that is a near-duplicate of another, `goal` in all at most.
 
-    Each has the category of its seeds and, as its parent, the seed that it is most like. A line with control tokens, of fewer than 4 or
+    Each has the category of its seeds, their topic as its tag `topic` (`near:ID` where it has no name), and, as its parent, the seed
+    that it is most like. A line with control tokens, of fewer than 4 or
     more than 200 characters is not taken.
     """
     fresh: list[Prompt] = []
@@ -224,7 +269,7 @@ def grown(
             fresh.append(
                 msgspec.structs.replace(
                     parent, id=f"grown/{content_hash(text)[3:19]}", text=text, source="grown", parent=parent.id, twin=None,
-                    benign=False, difficulty="", trap="", author="", note="", tags={},
+                    benign=False, difficulty="", trap="", author="", note="", tags={TOPIC: call.topic},
                 )
             )  # fmt: skip
     texts = [prompt.text for prompt in (*prompts, *fresh)]

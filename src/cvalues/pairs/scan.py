@@ -6,11 +6,10 @@ characters, for the search of near-duplicates. 145,669 rows with 48,600 prompts 
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 import msgspec
 import numpy as np
@@ -19,8 +18,10 @@ import numpy.typing as npt
 from cvalues.errors import DataError
 from cvalues.pairs.artefacts import lone_number, repair_number
 from cvalues.pairs.cluster import clusters
-from cvalues.pairs.faults import Ledger, PairFault
+from cvalues.pairs.faults import PairFault
+from cvalues.pairs.fitted import HELDOUT, Hashes, digest
 from cvalues.pairs.pair import ORDER, Pair
+from cvalues.pairs.quarantine import Quarantine
 from cvalues.pairs.read import Read, read
 from cvalues.pairs.shortcuts import facts
 from cvalues.schema import Record
@@ -29,8 +30,6 @@ from cvalues.taxonomy import Taxonomy
 Ints = npt.NDArray[np.int64]
 Numbering = Literal["keep", "repair", "drop"]
 _KEPT = 400  # characters of a prompt that are kept for near-duplicates
-HELDOUT = "heldout"
-"""The split that is held back for testing."""
 SIGNS = ("longer", "refusal-words", "numbering")
 """Shortcuts whose verdict on each pair is kept: 1 right, 0 a tie, -1 wrong."""
 
@@ -60,10 +59,9 @@ class Scan:
         """Reads nothing yet; `quarantine` gets a JSON line for every row that is set aside."""
         self.source = source
         self.settings = settings or ScanSettings()
-        self.ledger = Ledger(self.settings.keep)
+        self._quarantine = Quarantine(quarantine, self.settings.keep)
+        self.ledger = self._quarantine.ledger
         self.rows = 0
-        self.aside = 0
-        """Rows set aside for a fault."""
         self.repaired = 0
         """Numbers taken out of replies."""
         self.dropped = 0
@@ -90,7 +88,6 @@ class Scan:
         self.held: set[int] = set()
         """Codes of prompts that the file itself holds back (split `heldout`)."""
         self._taxonomy = taxonomy
-        self._quarantine = quarantine
         self._codes: dict[bytes, int] = {}
         self._category: dict[str, int] = {}
         self._seen: dict[int, int] = {}
@@ -103,12 +100,12 @@ class Scan:
         for row in read(self.source, taxonomy=self._taxonomy):
             self.rows += 1
             if row.fault is not None:
-                self._set_aside(row, row.fault)
+                self._quarantine.add(row.fault, row.raw)
                 continue
             for pair in row.pairs:
                 fault = self._repeats(row, pair)
                 if fault is not None:
-                    self._set_aside(row, fault)
+                    self._quarantine.add(fault, row.raw)
                     break
                 kept = self._numbered(row, pair)
                 if kept is not None:
@@ -146,6 +143,11 @@ class Scan:
         return len(self.kind)
 
     @property
+    def aside(self) -> int:
+        """Rows set aside for a fault so far."""
+        return self._quarantine.count
+
+    @property
     def cluster(self) -> Ints:
         """Cluster of each prompt, by code: the smallest code among its near-duplicates. Computed once, after the pass."""
         if self._cluster is None or len(self._cluster) != len(self.texts):
@@ -156,19 +158,16 @@ class Scan:
         """Returns the cluster of each pair."""
         return self.cluster[np.array(self.prompt, dtype=np.int64)] if len(self) else np.zeros(0, dtype=np.int64)
 
-    def _set_aside(self, row: Read, fault: PairFault) -> None:
-        self.aside += 1
-        self.ledger.add(fault)
-        if self._quarantine is not None:
-            entry: dict[str, Any] = {"file": row.file, "line": row.line, "code": fault.code, "fault": str(fault)}
-            entry["raw"] = row.raw or [msgspec.to_builtins(pair) for pair in row.pairs]
-            self._quarantine.write(msgspec.json.encode(entry) + b"\n")
+    def hashes(self) -> tuple[Hashes, Hashes]:
+        """Returns (`fitted.pair_hash`, `fitted.prompt_hash`) of each pair of a pass that keeps lists of one item as they are."""
+        prompts = np.array([int.from_bytes(key[:8], "big") for key in self.keys], dtype=np.uint64)
+        return np.fromiter(self._seen, dtype=np.uint64), prompts[np.array(self.prompt, dtype=np.int64)]
 
     def _repeats(self, row: Read, pair: Pair) -> PairFault | None:
         """Returns the fault of a pair that came before, in this or the other order; notes of its digest where it stood."""
-        parts = (_digest(pair.question), _digest(pair.better.text), _digest(pair.worse.text))
-        same = int.from_bytes(_digest(b"".join(parts))[:8], "big")
-        other = int.from_bytes(_digest(b"".join((parts[0], parts[2], parts[1])))[:8], "big")
+        parts = (digest(pair.question), digest(pair.better.text), digest(pair.worse.text))
+        same = int.from_bytes(digest(b"".join(parts))[:8], "big")
+        other = int.from_bytes(digest(b"".join((parts[0], parts[2], parts[1])))[:8], "big")
         if same in self._seen:
             return PairFault(file=row.file, line=row.line, code="duplicate", found=str(self._seen[same]))
         if other in self._seen:
@@ -201,7 +200,7 @@ class Scan:
         return msgspec.structs.replace(pair, better=better, worse=worse), fields
 
     def _take(self, row: Read, pair: Pair) -> None:
-        key = _digest(pair.question)
+        key = digest(pair.question)
         code = self._codes.get(key)
         if code is None:
             code = self._codes[key] = len(self.texts)
@@ -229,11 +228,6 @@ class Scan:
         self.signs["numbering"].append(_sign(better.items - worse.items))
         if pair.split == HELDOUT:
             self.held.add(code)
-
-
-def _digest(text: str | bytes) -> bytes:
-    body = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(body, digest_size=16).digest()
 
 
 def _sign(value: int) -> int:
