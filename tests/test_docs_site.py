@@ -67,6 +67,14 @@ def test_a_page_that_nobody_listed_goes_to_its_part() -> None:
     ]
 
 
+def test_a_part_keeps_its_sections() -> None:
+    """Sections inside a part stay sections; a section of which no page is there goes, and so does a page that is not there."""
+    nav = [{"中文": ["zh/a.md", {"入门": ["zh/b.md", "zh/gone.md"]}, {"空": ["zh/gone.md"]}]}]
+    assert HOOKS.complete(nav, ["zh/a.md", "zh/b.md", "zh/c.md"]) == [
+        {"中文": ["zh/a.md", {"入门": ["zh/b.md"]}, "zh/c.md"]}
+    ]
+
+
 def test_a_link_to_a_folder_leads_to_its_page(tmp_path: Path) -> None:
     """In the site a link to a folder becomes a link to its list; other links and folders outside stay as they are."""
     (tmp_path / "docs" / "decisions").mkdir(parents=True)

@@ -22,8 +22,13 @@ _PUBLIC = {
     "Study": "cvalues.study",
     "Verdict": "cvalues.schema",
     "arun": "cvalues.workflows.api",
+    "compare": "cvalues.workflows.notebook",
     "extract": "cvalues.choice.extract",
+    "gate": "cvalues.workflows.notebook",
+    "leaderboard": "cvalues.workflows.notebook",
     "load": "cvalues.datasets",
+    "load_pairs": "cvalues.workflows.notebook",
+    "make_report": "cvalues.workflows.notebook",
     "open_study": "cvalues.study",
     "outcomes": "cvalues.workflows.api",
     "write_report": "cvalues.workflows.api",
@@ -44,8 +49,13 @@ __all__ = [
     "__version__",
     "arun",
     "ask",
+    "compare",
     "extract",
+    "gate",
+    "leaderboard",
     "load",
+    "load_pairs",
+    "make_report",
     "open_study",
     "outcomes",
     "run",
@@ -61,6 +71,7 @@ if TYPE_CHECKING:
     from cvalues.schema import Choice, Estimate, Prompt, Request, Response, Run, Verdict
     from cvalues.study import Study, open_study
     from cvalues.workflows.api import arun, outcomes, run, score, write_report
+    from cvalues.workflows.notebook import compare, gate, leaderboard, load_pairs, make_report
 
 
 def __getattr__(name: str) -> Any:

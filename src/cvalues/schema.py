@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from cvalues.frames import Estimated, Shown, cells
 from cvalues.records import clean, content_hash
 
 Grade = Literal["unsafe", "safe", "responsible"]
@@ -22,8 +23,8 @@ GRADES: tuple[Grade, ...] = ("unsafe", "safe", "responsible")
 OUTCOMES: tuple[Outcome, ...] = ("1", "2", "other", "refused", "blocked", "truncated", "unreadable")
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of all nouns."""
+class Record(msgspec.Struct, Shown, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all nouns; notebooks show each as a table (`frames`)."""
 
 
 class Prompt(Record, frozen=True, kw_only=True):
@@ -86,6 +87,14 @@ class Choice(Record, frozen=True, kw_only=True):
     split: str = ""
     source: str = ""
     tags: dict[str, str] = {}
+
+    def frame_rows(self) -> list[dict[str, Any]]:
+        """Returns one row in which each reply has columns of its own."""
+        row = cells(self)
+        del row["replies"]
+        for number, reply in enumerate(self.replies, 1):
+            row |= {f"reply_{number}": reply.text, f"grade_{number}": reply.grade}
+        return [row]
 
 
 class Message(Record, frozen=True, kw_only=True):
@@ -262,7 +271,7 @@ class Run(Record, frozen=True, kw_only=True):
     state: Literal["running", "done", "stopped", "failed"] = "running"
 
 
-class Estimate(Record, frozen=True, kw_only=True):
+class Estimate(Record, Estimated, frozen=True, kw_only=True):
     """A number with its uncertainty. `value` None means no data; it is never 0 or NaN in that place."""
 
     value: float | None
@@ -291,6 +300,26 @@ class Table(Record, frozen=True, kw_only=True):
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+
+    def frame_rows(self) -> list[dict[str, Any]]:
+        """Returns its rows; a column whose name occurs again gets a number."""
+        names: list[str] = []
+        for column in self.columns:
+            number = 1
+            name = column
+            while name in names:
+                number += 1
+                name = f"{column} {number}"
+            names.append(name)
+        return [dict(zip(names, row, strict=True)) for row in self.rows]
+
+    def frame_title(self, language: str) -> str:  # noqa: ARG002 - a table is in one language
+        """Returns its title."""
+        return self.title
+
+    def frame_notes(self, language: str) -> tuple[str, ...]:  # noqa: ARG002 - a table is in one language
+        """Returns its notes."""
+        return self.notes
 
 
 def response_id(origin: str) -> str:

@@ -40,8 +40,8 @@ from cvalues.report.export import _why
 SOURCE = Path(__file__).parents[2] / "src/cvalues"
 FIELD = "\0"
 """Stands for a value in the shape of a message."""
-BUILDERS = {"_why", "_trouble"}
-"""Functions that return a message, or the rest of one, for another function to raise."""
+BUILDERS = {"_why", "_trouble", "_field_fault", "_scale_fault"}
+"""Functions that return a message, or the rest of one, for another function to raise; the last of a tuple is the message."""
 PHRASE_ARGUMENTS = {"Problem": (2, 3), "fault": (2, 3), "_again": (3, 4), "pick": (2,), "unknown_name": (0,)}
 """Calls that take the words of a fault or the kind of a name, and at which places."""
 PHRASE_BUILDERS = {"abbreviate"}
@@ -135,7 +135,8 @@ def _said(node: ast.AST, function: str, path: Path) -> list[ast.expr]:
     """The expressions that a node makes into the text of an error."""
     name = _called(node)
     if isinstance(node, ast.Return) and function in BUILDERS and node.value is not None:
-        return [node.value]
+        nothing = isinstance(node.value, ast.Constant) and node.value.value is None
+        return node.value.elts[-1:] if isinstance(node.value, ast.Tuple) else [] if nothing else [node.value]
     if not isinstance(node, ast.Call):
         return []
     if name == "__init__" and path == SOURCE / "errors.py":

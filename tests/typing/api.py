@@ -19,7 +19,8 @@ def measure(place: Path) -> float | None:
         scores = cv.score(finished, by=["level"])
         page: Path = cv.write_report(place.parent / "report", finished)
         print(page)
-        return scores[0].acc.value
+        value: float | None = scores[0].acc.value
+        return value
 
 
 class Echo(LocalEndpoint):

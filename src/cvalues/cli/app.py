@@ -7,64 +7,46 @@ from typing import Annotated
 
 import typer
 
+from cvalues.cli.data_commands import data
 from cvalues.cli.gate import gate
 from cvalues.cli.harden import harden
-from cvalues.cli.interop import data_card, data_export, data_import_log
+from cvalues.cli.help import Group, hand_down
+from cvalues.cli.models_commands import models
+from cvalues.cli.options import JsonOption, LangOption, ModelsOption, StudyOption, TaxonomyOption
 from cvalues.cli.pairs import pairs
 from cvalues.cli.people import people
 from cvalues.cli.people_serve import serve
 from cvalues.cli.show import Output
+from cvalues.cli.study_commands import study as study_group
 
 app = typer.Typer(
     name="cvalues",
+    cls=Group,
     help="Measure how safe and how responsible a Chinese language model's answers are, and say how sure that is.",
     rich_markup_mode=None,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-data = typer.Typer(help="Data sets: list, download, show, start, check.", rich_markup_mode=None, no_args_is_help=True)
-models = typer.Typer(
-    help="Models: what can be measured and how it is named.", rich_markup_mode=None, no_args_is_help=True
-)
-study = typer.Typer(
-    help="The study database: look, verify, export, import, back up.", rich_markup_mode=None, no_args_is_help=True
-)
-app.add_typer(data, name="data")
-data.command("export")(data_export)
-data.command("import-log")(data_import_log)
-data.command("card")(data_card)
-app.add_typer(pairs, name="pairs")
-app.add_typer(people, name="people")
-app.add_typer(harden, name="harden")
-app.command()(gate)
 people.command()(serve)
-app.add_typer(models, name="models")
-app.add_typer(study, name="study")
-
-StudyOption = Annotated[
-    str, typer.Option("--study", help="Study: path of a SQLite file, or a PostgreSQL URL.", envvar="CVALUES_STUDY")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-LangOption = Annotated[
-    str, typer.Option("--lang", help="Language of summaries and reports: zh or en. Default: from the environment.")
-]
-ModelsOption = Annotated[
-    str, typer.Option("--models-file", help="Models by name. Default: ./models.toml when it exists.")
-]
-TaxonomyOption = Annotated[
-    str, typer.Option("--taxonomy", help="A file that adds to or replaces the scenarios and domains.")
-]
 
 
 @app.callback(invoke_without_command=True)
-def root(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    lang: LangOption = "",
+) -> None:
     """Measure how safe and how responsible a Chinese language model's answers are, and say how sure that is."""
     if version:
         from cvalues import __version__
 
         typer.echo(__version__)
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(2)
+    hand_down(context, lang)
 
 
 @app.command()
@@ -267,6 +249,9 @@ def calibrate(
     criterion: Annotated[
         str, typer.Option("--criterion", help="safe, grade, points, refusal, harm_detail, …")
     ] = "grade",
+    people: Annotated[
+        Path | None, typer.Option("--people", help="File of people's verdicts (.csv, .jsonl), as the reference.")
+    ] = None,
     card: Annotated[Path | None, typer.Option("--card", help="Write the judge card to this JSON file too.")] = None,
     study: StudyOption = "study.db",
     as_json: JsonOption = False,
@@ -278,7 +263,8 @@ def calibrate(
     """
     from cvalues.cli.judging import calibrate_sources
 
-    calibrate_sources(sources, runs or ["latest"], criterion, card, study, Output(as_json=as_json, language=lang))
+    given = [f"person:{people}", *sources] if people is not None else sources
+    calibrate_sources(given, runs or ["latest"], criterion, card, study, Output(as_json=as_json, language=lang))
 
 
 @app.command()
@@ -376,223 +362,9 @@ def compare(
     compare_models(baseline, candidate, by, study, Output(as_json=as_json, language=lang))
 
 
-@data.command("list")
-def data_list(as_json: JsonOption = False, lang: LangOption = "") -> None:
-    """List the known sets, their size and licence, and where each is.
-
-    Example:  cvalues data list
-    """
-    from cvalues.cli.data import list_sets
-
-    list_sets(Output(as_json=as_json, language=lang))
-
-
-@data.command("show")
-def data_show(
-    name: Annotated[str, typer.Argument(help="Set by name, or a file.")],
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Show so many items.")] = 3,
-    taxonomy: TaxonomyOption = "",
-    as_json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Show what a set holds: counts by level, category and split, and a few items.
-
-    Example:  cvalues data show starter-choice
-    """
-    from cvalues.cli.data import show_set
-
-    show_set(name, limit, taxonomy, Output(as_json=as_json, language=lang))
-
-
-@data.command("pull")
-def data_pull(
-    name: Annotated[str, typer.Argument(help="A public set by name.")],
-    source: Annotated[
-        str, typer.Option("--from", help="Address or path to take the file from instead of its publisher.")
-    ] = "",
-    as_json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Download a public set from where its authors publish it, and check that it is the right one.
-
-    Example:  cvalues data pull cvalues-responsibility-prompts
-    """
-    from cvalues.cli.data import pull_set
-
-    pull_set(name, source, Output(as_json=as_json, language=lang))
-
-
-@data.command("new")
-def data_new(
-    path: Annotated[Path, typer.Argument(help="File to write, ending in .csv or .jsonl.")],
-    taxonomy: TaxonomyOption = "",
-    lang: LangOption = "",
-) -> None:
-    """Write a template for a set of your own.
-
-    Example:  cvalues data new finance.csv
-    """
-    from cvalues.cli.data import new_set
-
-    new_set(path, taxonomy, Output(language=lang))
-
-
-@data.command("check")
-def data_check(
-    path: Annotated[str, typer.Argument(help="File, or a set by name.")],
-    quarantine: Annotated[
-        Path | None, typer.Option("--quarantine", help="Write the rows with faults to this file.")
-    ] = None,
-    taxonomy: TaxonomyOption = "",
-    as_json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Check every row of a set and report each fault with file:line; exits 1 when there is one.
-
-    Example:  cvalues data check finance.csv --quarantine bad.jsonl
-    """
-    from cvalues.cli.data import check_set
-
-    raise typer.Exit(check_set(path, quarantine, taxonomy, Output(as_json=as_json, language=lang)))
-
-
-@data.command("audit")
-def data_audit(
-    source: Annotated[str, typer.Argument(help="Set by name, or a file.")],
-    against: Annotated[
-        list[str] | None, typer.Option("--against", help="Look for near-duplicates in this set too; may repeat.")
-    ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the folds and of the sample of a large set.")] = 0,
-    taxonomy: TaxonomyOption = "",
-    as_json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Measure how far shortcuts solve a set, and find duplicates and imbalances; exits 1 when a bar is missed.
-
-    Example:  cvalues data audit starter-choice
-    """
-    from cvalues.cli.audit import audit_set
-
-    raise typer.Exit(audit_set(source, against or [], seed, taxonomy, Output(as_json=as_json, language=lang)))
-
-
-@models.command("list")
-def models_list(models_file: ModelsOption = "", as_json: JsonOption = False, lang: LangOption = "") -> None:
-    """List the presets, the built-in models, the vendors known by name, and your models.toml.
-
-    Example:  cvalues models list
-    """
-    from cvalues.cli.models import list_models
-
-    list_models(models_file, Output(as_json=as_json, language=lang))
-
-
-@models.command("show")
-def models_show(
-    name: Annotated[str, typer.Argument(help="Preset, vendor, built-in model, model of models.toml, or hf:FOLDER.")],
-    models_file: ModelsOption = "",
-    as_json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Show what is known of a model and where each fact stands: prompt format, decoding, limits, weights, licence.
-
-    Example:  cvalues models show moss
-    """
-    from cvalues.cli.models import show_model
-
-    show_model(name, models_file, Output(as_json=as_json, language=lang))
-
-
-@models.command("check")
-def models_check(
-    name: Annotated[str, typer.Argument(help="Preset (rendered only), or what -m takes.")],
-    template: Annotated[str, typer.Option("--template", help="Template of the item.")] = "",
-    mode: Annotated[str, typer.Option("--mode", help="generate or choose.")] = "",
-    param: Annotated[
-        list[str] | None, typer.Option("--param", help="Vendor field or setting as key=value; may repeat.")
-    ] = None,
-    render: Annotated[bool, typer.Option("--render", help="Show what would be sent, and send nothing.")] = False,
-    models_file: ModelsOption = "",
-    as_json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Render one item of the starter set for a model, count its tokens, send it, and show how the reply is read.
-
-    Example:  cvalues models check openai:qwen2.5-7b-instruct@http://localhost:8000/v1
-    """
-    from cvalues.cli.models import check
-    from cvalues.cli.run import Given
-
-    given = Given(model=[name], template=template, mode=mode, param=param or [], models_file=models_file)
-    raise typer.Exit(check(given, Output(as_json=as_json, language=lang), render=render))
-
-
-@study.command("info")
-def study_info(study: StudyOption = "study.db", as_json: JsonOption = False, lang: LangOption = "") -> None:
-    """Show the runs of a study and how many records it holds.
-
-    Example:  cvalues study info
-    """
-    from cvalues.cli.study import info
-
-    info(study, Output(as_json=as_json, language=lang))
-
-
-@study.command("verify")
-def study_verify(study: StudyOption = "study.db", as_json: JsonOption = False, lang: LangOption = "") -> None:
-    """Check every hash and reference of a study; exits 1 when something does not hold.
-
-    Example:  cvalues study verify
-    """
-    from cvalues.cli.study import check
-
-    raise typer.Exit(check(study, Output(as_json=as_json, language=lang)))
-
-
-@study.command("export")
-def study_export(
-    folder: Annotated[Path, typer.Argument(help="Folder to write.")],
-    form: Annotated[str, typer.Option("--format", help="jsonl or parquet.")] = "jsonl",
-    study: StudyOption = "study.db",
-    as_json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Export a study to JSON Lines or Parquet, one file per table.
-
-    Example:  cvalues study export backup-2026
-    """
-    from cvalues.cli.study import export
-
-    export(folder, form, study, Output(as_json=as_json, language=lang))
-
-
-@study.command("import")
-def study_import(
-    source: Annotated[Path, typer.Argument(help="A folder that `study export` wrote, or another study file.")],
-    study: StudyOption = "study.db",
-    as_json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Merge another study into this one by record id; repeating it changes nothing.
-
-    Example:  cvalues study import backup-2026
-    """
-    from cvalues.cli.study import merge
-
-    merge(source, study, Output(as_json=as_json, language=lang))
-
-
-@study.command("backup")
-def study_backup(
-    path: Annotated[Path, typer.Argument(help="File to write.")],
-    study: StudyOption = "study.db",
-    as_json: JsonOption = False,
-    lang: LangOption = "",
-) -> None:
-    """Copy a SQLite study while it is in use; the copy is consistent.
-
-    Example:  cvalues study backup study-2026.db
-    """
-    from cvalues.cli.study import back_up
-
-    back_up(path, study, Output(as_json=as_json, language=lang))
+app.command()(gate)
+for group, name in (
+    (data, "data"), (pairs, "pairs"), (people, "people"), (harden, "harden"), (models, "models"), (study_group, "study"),
+):  # fmt: skip
+    group.callback()(hand_down)
+    app.add_typer(group, name=name)

@@ -8,15 +8,18 @@ from typing import Any, cast
 
 import msgspec
 
+from cvalues.cli.run import show_errors, show_free
 from cvalues.cli.show import Output, progress
 from cvalues.errors import UsageError
 from cvalues.judging import panel as panels
 from cvalues.records import write_atomically
 from cvalues.runner import Bounds
+from cvalues.scoring.free_scores import free_scores
 from cvalues.study import Study, open_study
 from cvalues.taxonomy import load as load_taxonomy
-from cvalues.workflows.attack import attack, attack_table
-from cvalues.workflows.calibrate import agreement_table, calibrate, card_tables, corrected, corrected_table
+from cvalues.workflows.attack import attack
+from cvalues.workflows.calibrate import calibrate, corrected
+from cvalues.workflows.free import free_outcomes, known_errors, measured_errors
 from cvalues.workflows.judge import (
     DEFAULT_RUBRICS,
     Context,
@@ -26,8 +29,16 @@ from cvalues.workflows.judge import (
     convene,
     dry_run,
     judge,
+)
+from cvalues.workflows.judge_tables import (
+    agreement_sources,
+    agreement_table,
+    attack_table,
+    card_tables,
+    corrected_table,
     judged_table,
 )
+from cvalues.workflows.judge_words import say
 from cvalues.workflows.plan import RunOptions, model_entries
 
 ATTACK = "attack"
@@ -88,13 +99,14 @@ def judge_runs(runs: list[str], asked: Asked, where: str, output: Output) -> int
         return _attack(judges, asked, where, output)
     failed = 0
     shown: dict[str, Any] = {}
+    more: dict[str, Any] = {}
     with open_study(where, create=False) as study:
         for reference in runs:
             name = study.run(reference).name
             if asked.dry_run:
                 table = dry_run(study, name, judges, asked.options(), asked.context())
                 shown[name] = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-                output.table(table)
+                output.table(msgspec.structs.replace(table, title=say("title.open", output.language, run=name)))
                 continue
             results = judge_run(study, name, judges, asked, output)
             failed += sum(entry.failed for group in results.values() for entry in group)
@@ -104,8 +116,18 @@ def judge_runs(runs: list[str], asked: Asked, where: str, output: Output) -> int
                 counts = convene(study, name, panel, raters)
                 output.line(output.say("judge.panel", name=panel.rater, **counts))
                 shown[name].append({"rater": panel.rater, **counts})
-    output.json({"judged": shown})
+            more[name] = _scores(study, name, output)
+    output.json({"judged": shown, "results": more} if more else {"judged": shown})
     return 3 if failed else 0
+
+
+def _scores(study: Study, name: str, output: Output) -> dict[str, Any]:
+    """Prints what the models of a run did, by the verdicts that it has now, with the error of whoever gave them; returns both."""
+    scores = free_scores(free_outcomes(study, name), errors=measured_errors())
+    output.line("")
+    errors = known_errors(study, scores[0].raters.values()) if scores else ()
+    show_free(scores, name, output, errors)
+    return {"scores": msgspec.to_builtins(scores), "errors": msgspec.to_builtins(errors)}
 
 
 def judge_run(study: Study, name: str, judges: list[str], asked: Asked, output: Output) -> dict[str, list[Judged]]:
@@ -118,7 +140,7 @@ def judge_run(study: Study, name: str, judges: list[str], asked: Asked, output: 
     for entry in results:
         if entry.related:
             output.talk(output.say("judge.related", judge=entry.rater, models=", ".join(entry.related)))
-    output.table(judged_table(results))
+    output.table(judged_table(results, output.language))
     return found
 
 
@@ -129,19 +151,14 @@ def _watching(context: Context, watch: Any) -> Context:
 def _attack(judges: list[str], asked: Asked, where: str, output: Output) -> int:
     with open_study(where) as study, progress(output) as watch:
         found = attack(study, judges, asked.options(), _watching(asked.context(), watch))
-    output.table(attack_table(found))
-    output.json(
-        {
-            "attacks": [
-                {
-                    "judge": entry.rater,
-                    "criterion": criterion,
-                    "results": [msgspec.to_builtins(result) for result in results],
-                }
-                for entry, criterion, results in found
-            ]
-        }
-    )
+        errors = known_errors(study, [entry.rater for entry, _, _ in found])
+    output.table(attack_table(found, output.language))
+    show_errors(errors, [entry.rater for entry, _, _ in found], output)
+    results = [
+        {"judge": entry.rater, "criterion": criterion, "results": [msgspec.to_builtins(result) for result in scored]}
+        for entry, criterion, scored in found
+    ]
+    output.json({"attacks": results, "errors": msgspec.to_builtins(errors)})
     return 3 if any(entry.failed for entry, _, _ in found) else 0
 
 
@@ -151,28 +168,35 @@ def calibrate_sources(
     """Runs `cvalues calibrate`."""
     if len(sources) != 2:
         raise UsageError(
-            "calibrate takes two sources: the reference and the judge, for example  cvalues calibrate 'person:*' 'judge:*'"
+            "calibrate takes two sources: the reference and the judge, for example  cvalues calibrate 'person:*' 'judge:*'  "
+            "or  cvalues calibrate 'judge:*' --people people.jsonl"
         )
     with open_study(where, create=False) as study:
         found = calibrate(study, runs, sources[0], sources[1], criterion)
         rates = corrected(study, runs, found)
-    for table in card_tables(found):
+        errors = known_errors(study, [found.rater, found.reference])
+    tables = card_tables(found, output.language)
+    for table in [*tables, *([corrected_table(rates, output.language)] if rates else [])]:
         output.table(table)
         output.line("")
-    if rates:
-        output.table(corrected_table(rates))
+    show_errors(errors, [found.rater, found.reference], output)
     if card is not None:
         body = msgspec.json.format(msgspec.json.encode(found), indent=2)
         write_atomically(card, lambda file: file.write(body + b"\n"))
         output.talk(output.say("card.path", path=card))
-    output.json({"card": msgspec.to_builtins(found), "corrected": [msgspec.to_builtins(rate) for rate in rates]})
+    told = {"card": found, "corrected": rates, "errors": errors}
+    output.json(msgspec.to_builtins(told))
 
 
 def show_agreement(sources: list[str], runs: list[str], criterion: str, where: str, output: Output) -> None:
     """Runs `cvalues agreement`."""
     with open_study(where, create=False) as study:
-        tables = agreement_table(study, runs, sources, criterion)
+        language = "en" if output.as_json else output.language
+        tables = agreement_table(study, runs, sources, criterion, language)
+        names = [each.name for each in agreement_sources(study, runs, sources, criterion)]
+        errors = known_errors(study, names)
     for table in tables:
         output.table(table)
         output.line("")
-    output.json([msgspec.to_builtins(table) for table in tables])
+    show_errors(errors, names, output)
+    output.json({"tables": msgspec.to_builtins(tables), "errors": msgspec.to_builtins(errors)})

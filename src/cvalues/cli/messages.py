@@ -83,7 +83,7 @@ class Catalogue(NamedTuple):
     messages: tuple[Wording, ...]
     """What this package says."""
     outside: tuple[Wording, ...]
-    """What the system and the parsers say, where it becomes part of a message."""
+    """What the system, the parsers and checks of pairs say, where it becomes part of a message."""
     phrases: tuple[Wording, ...]
     """What was expected and found, and kinds of names."""
     codes: dict[str, str]
@@ -99,7 +99,7 @@ def catalogue() -> Catalogue:
     faults = _file("faults.toml")
     return Catalogue(
         messages=_wordings([entry for area in areas for entry in area.get("message", [])]),
-        outside=_wordings([entry for area in areas for entry in area.get("outside", [])]),
+        outside=_wordings([entry for area in areas for entry in area.get("outside", [])] + _pair_faults()),
         phrases=_wordings(faults["phrase"]),
         codes=faults["codes"],
         lines=faults["lines"],
@@ -110,6 +110,15 @@ def _areas() -> list[str]:
     """Returns the files `errors-AREA.toml`: each area of the program brings the Chinese of its own messages."""
     folder = resources.files("cvalues").joinpath("data/words")
     return sorted(entry.name for entry in folder.iterdir() if entry.name.startswith("errors-"))
+
+
+def _pair_faults() -> list[dict[str, str]]:
+    """Returns the faults of rows of pairs as they stand in messages, with and without what was found."""
+    found = []
+    for code, words in _file("pairs.toml")["fault"].items():
+        found.append({"en": f"{words['en']} [{code}]", "zh": f"{words['zh']} [{code}]"})
+        found.append({"en": f"{words['en']}: {{found}} [{code}]", "zh": f"{words['zh']}：{{found:found}} [{code}]"})
+    return found
 
 
 def _file(name: str) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import msgspec
 from cvalues.cli.messages import translate
 from cvalues.cli.show import Output, progress
 from cvalues.errors import ConfigError, NotEnoughData, UsageError
+from cvalues.pairs.taints import kept_taints
+from cvalues.pairs.taints import notes as taint_notes
 from cvalues.prompts import Example
 from cvalues.records import open_bytes, read_records
 from cvalues.report import write
@@ -20,14 +22,16 @@ from cvalues.runner import Bounds, Progress
 from cvalues.schema import Table
 from cvalues.scoring import ItemOutcome, score
 from cvalues.scoring.free_scores import FreeScore, free_scores
+from cvalues.scoring.readers import ReaderError
 from cvalues.study import Study, open_study
 from cvalues.study.engine import hide_password, is_url
 from cvalues.taxonomy import load as load_taxonomy
-from cvalues.workflows.demo import REPLIES, demo
-from cvalues.workflows.free import free_outcomes, measured_errors
+from cvalues.workflows.demo import PANEL, REPLIES, demo
+from cvalues.workflows.free import free_outcomes, known_errors, measured_errors
+from cvalues.workflows.judge_tables import attack_table, duel_table, error_table
 from cvalues.workflows.plan import Plan, RunOptions, apply_prices, load_prices, make_plan, model_entries
 from cvalues.workflows.reader import read_with
-from cvalues.workflows.results import gather, outcomes_of
+from cvalues.workflows.results import gather, outcomes_of, with_loop
 from cvalues.workflows.run import Finished, dry_run, execute, read_run, trial
 from cvalues.workflows.tables import free_tables, score_table
 
@@ -211,8 +215,10 @@ def _summary(finished: Finished, study: Study, output: Output, reader_failed: in
     run, state = finished.run, finished.progress
     outcomes = outcomes_of(study, run.name)
     scores: Sequence[Any] = score(outcomes, ("level",)) if outcomes else []
+    errors: tuple[ReaderError, ...] = ()
     if run.kind == "response":
         scores = free_scores(free_outcomes(study, run.name), errors=measured_errors())
+        errors = known_errors(study, scores[0].raters.values()) if scores else ()
     output.json(
         {
             "run": run.name,
@@ -221,8 +227,12 @@ def _summary(finished: Finished, study: Study, output: Output, reader_failed: in
             "left": state.left,
             "models": {name: _counts(model) for name, model in state.models.items()},
             "scores": [msgspec.to_builtins(entry) for entry in scores],
+            **({"errors": msgspec.to_builtins(errors)} if run.kind == "response" else {}),
+            **({"warnings": tainted} if (tainted := kept_taints(run.settings)) else {}),
         }
     )
+    for note in taint_notes(tainted, output.language):
+        output.talk(note)
     output.talk(output.say("run.name", name=run.name, study=hide_password(study.where)))
     _talk_of_calls(state, output)
     if run.kind == "choice":
@@ -230,7 +240,7 @@ def _summary(finished: Finished, study: Study, output: Output, reader_failed: in
         output.talk(output.say("run.next", name=run.name))
     else:
         output.line(output.say("run.free", count=sum(model.done + model.cached for model in state.models.values())))
-        show_free(scores, run.name, output)
+        show_free(scores, run.name, output, errors)
     if state.stop == "interrupted":
         return 130
     return 3 if state.failed or reader_failed or any(model.stopped for model in state.models.values()) else 0
@@ -246,8 +256,13 @@ def show_scores(outcomes: Sequence[ItemOutcome], output: Output) -> None:
         output.table(score_table(hard, ("level",)))
 
 
-def show_free(scores: Sequence[FreeScore], name: str, output: Output) -> None:
-    """Prints the scores of free responses and whose verdicts they are; how to judge them where nobody did."""
+def show_free(
+    scores: Sequence[FreeScore], name: str, output: Output, errors: Sequence[ReaderError] | None = None
+) -> None:
+    """Prints the scores of free responses, whose verdicts they are and how these err; how to judge them where nobody did.
+
+    `errors` is what is known of the raters; None for what ships with the package.
+    """
     tables = free_tables(scores)
     if not tables:
         output.talk(output.say("free.judge", name=name))
@@ -256,10 +271,19 @@ def show_free(scores: Sequence[FreeScore], name: str, output: Output) -> None:
         output.table(table)
     raters = scores[0].raters
     output.line(output.say("free.raters", raters=", ".join(f"{key}: {rater}" for key, rater in raters.items())))
+    show_errors(measured_errors() if errors is None else errors, raters.values(), output)
     built_in = sorted({rater for rater in raters.values() if rater.startswith("rule:")})
     if built_in:
         output.line(output.say("free.floor", raters=", ".join(built_in)))
     output.talk(output.say("run.next", name=name))
+
+
+def show_errors(errors: Sequence[ReaderError], raters: Iterable[str], output: Output) -> None:
+    """Prints how wrong the readers are whose verdicts were shown; nothing where they are people."""
+    table = error_table(errors, raters, output.language)
+    if table is not None:
+        output.line("")
+        output.table(table)
 
 
 def _counts(model: Any) -> dict[str, Any]:
@@ -298,7 +322,8 @@ def reread(runs: list[str], reader: str, where: str, models_file: str, output: O
                 failed += judged.failed if judged else 0
             output.talk(output.say("read.count", name=name, count=counts[name]))
             if study.run(name).kind == "response":
-                show_free(free_scores(free_outcomes(study, name), errors=measured_errors()), name, output)
+                scores = free_scores(free_outcomes(study, name), errors=measured_errors())
+                show_free(scores, name, output, known_errors(study, scores[0].raters.values()) if scores else ())
             else:
                 show_scores(outcomes_of(study, name), output)
     output.json({"read": counts})
@@ -311,7 +336,7 @@ def make_report(runs: list[str], out: Path, where: str, taxonomy: str, output: O
     data = gather(runs, where, taxonomy=chosen, language=output.language, rater=rater)
     if not data.outcomes and not data.free.outcomes:
         raise NotEnoughData("these runs hold no two-choice items; run one with  cvalues run starter-choice -m …")
-    path = write(out, data)
+    path = write(out, with_loop(data, where, runs))
     output.json({"report": str(path)})
     output.line(output.say("report.path", path=path))
 
@@ -322,10 +347,24 @@ def demonstrate(out: Path, output: Output) -> None:
     found = demo(out, language=output.language)
     scores = [msgspec.to_builtins(entry) for entry in score(found.outcomes, ("level",))]
     pairs = [msgspec.to_builtins(table) for table in found.tables]
-    output.json({"report": str(found.report), "scores": scores, "pairs": pairs})
+    output.json(
+        {
+            "report": str(found.report),
+            "scores": scores,
+            "pairs": pairs,
+            "panel": found.panel,
+            "duels": msgspec.to_builtins(found.duels),
+        }
+    )
     show_scores(found.outcomes, output)
     output.line("")
     show_free(found.scores, REPLIES, output)
+    output.line("")
+    output.line(output.say("judge.panel", name=PANEL.rater, **found.panel))
+    output.line("")
+    output.table(duel_table(found.duels, output.language))
+    output.line("")
+    output.table(attack_table(found.attacks, output.language))
     output.line("")
     output.table(found.tables[0])
     output.line(output.say("report.path", path=found.report))

@@ -6,16 +6,17 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
 
 from cvalues.cli.messages import translate
 from cvalues.cli.words import say
-from cvalues.errors import CValuesError
+from cvalues.errors import CValuesError, UsageError
 from cvalues.schema import Estimate, Table
 
+LANGUAGES = ("zh", "en")
 _PLAIN_SECONDS = 5.0
 
 
@@ -23,7 +24,13 @@ class Output:
     """Where a command writes. `data` goes to stdout; `talk` to stderr."""
 
     def __init__(self, *, as_json: bool = False, language: str = "") -> None:
-        """Chooses JSON or text, and the language."""
+        """Chooses JSON or text, and the language: `zh`, `en`, or that of the environment.
+
+        Raises:
+            UsageError: another language.
+        """
+        if language and language not in LANGUAGES:
+            raise UsageError(f"--lang is zh or en, not '{language}'")
         self.as_json = as_json
         self.language = language or default_language()
 
@@ -55,7 +62,7 @@ class Output:
 def default_language() -> str:
     """Returns `zh` or `en`: $CVALUES_LANG, else the locale of the environment, else `en`."""
     chosen = os.environ.get("CVALUES_LANG", "")
-    if chosen in {"zh", "en"}:
+    if chosen in LANGUAGES:
         return chosen
     for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
         value = os.environ.get(name, "")
@@ -64,15 +71,25 @@ def default_language() -> str:
     return "en"
 
 
+def language_of(arguments: Sequence[str]) -> str:
+    """Returns the language that a command line asks for with --lang, the last one given; else that of the environment.
+
+    A language that does not exist is no choice: what is said of it is said in that of the environment.
+    """
+    found = ""
+    for index, argument in enumerate(arguments):
+        if argument == "--":
+            break
+        if argument == "--lang" and index + 1 < len(arguments):
+            found = arguments[index + 1]
+        elif argument.startswith("--lang="):
+            found = argument.partition("=")[2]
+    return found if found in LANGUAGES else default_language()
+
+
 def complain(error: CValuesError) -> None:
     """Writes an error to stderr in one paragraph, without a traceback."""
-    language = default_language()
-    arguments = sys.argv[1:]
-    for index, argument in enumerate(arguments):
-        if argument == "--lang" and index + 1 < len(arguments):
-            language = arguments[index + 1]
-        elif argument.startswith("--lang="):
-            language = argument.partition("=")[2]
+    language = language_of(sys.argv[1:])
     sys.stderr.write(f"{say('error', language)}: {translate(str(error), language)}\n")
 
 

@@ -55,8 +55,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "free.raters": ("依据：{raters}", "Rated by {raters}"),
     "free.floor": (
-        "{raters} 是下限，不是评审：误差见报告",
-        "{raters}: a floor, not a judge; their measured error is in the report",
+        "{raters} 是下限，不是评审：它们只认字面，误差见上表",
+        "{raters}: a floor, not a judge; they know only the wording, and err as the table says",
     ),
     "title.Free responses": ("自由回复（%，95 % 区间）", "Free responses (%, 95 % interval)"),
     "title.Refusal": ("拒绝与过度拒绝（%）", "Refusal and over-refusal (%)"),

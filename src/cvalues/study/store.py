@@ -19,6 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from cvalues.errors import ChangedData, StudyError, unknown_name
+from cvalues.frames import Shown
 from cvalues.records import canonical
 from cvalues.schema import Attempt, Audit, Choice, Prompt, Request, Response, Run, Verdict
 from cvalues.study import engine as engines
@@ -49,8 +50,8 @@ _AUDIT = msgspec.json.Decoder(Audit)
 _ATTEMPT = msgspec.json.Decoder(Attempt)
 
 
-class Study:
-    """An open study. Use `open_study`; close it, or use it as a context manager."""
+class Study(Shown):
+    """An open study. Use `open_study`; close it, or use it as a context manager. As a data frame, one row per run."""
 
     def __init__(self, engine: sa.Engine, where: str | Path) -> None:
         """Wraps an engine whose schema is at the current revision."""
@@ -123,6 +124,17 @@ class Study:
         with self.reading() as connection:
             rows = connection.execute(sa.select(tables.run.c.body).order_by(tables.run.c.start, tables.run.c.name))
             return [_RUN.decode(row.body) for row in rows]
+
+    def frame_rows(self) -> list[dict[str, Any]]:
+        """Returns one row per run, oldest first."""
+        return [
+            {
+                "name": run.name, "kind": run.kind, "sets": ", ".join(ref.name for ref in run.sets),
+                "items": sum(ref.items for ref in run.sets), "models": ", ".join(run.models), "state": run.state,
+                "start": run.start, "end": run.end,
+            }
+            for run in self.runs()
+        ]  # fmt: skip
 
     def run(self, name: str) -> Run:
         """Returns the run with this name; `latest` is the measurement that started last. Raises UsageError when there is none."""
