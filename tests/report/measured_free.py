@@ -132,6 +132,7 @@ def errors() -> tuple[ReaderError, ...]:
         *(ReaderError(rater=GRADE, measure=name, card=card, source="starter/heldout") for name in ("safe", "at_least_safe", "responsible")),
         ReaderError(rater=GRADE, measure="at_least_safe", card=worse, source="jade", in_domain=False),
         ReaderError(rater=REFUSAL, measure="refusing", card=card, source="refusals/test"),
+        *(ReaderError(rater=GRADE, measure=name, card=card, source="starter/heldout") for name in ("acceptable", "preferred")),
     )  # fmt: skip
 
 
@@ -237,7 +238,16 @@ def with_cards(data: ReportInput) -> ReportInput:
     }
     card = make_card(JUDGE, "person:*", "grade", (values, values), places)
     stale = msgspec.structs.replace(card, rater=JUDGE[:-8] + "ffffffff")
-    return msgspec.structs.replace(data, free=msgspec.structs.replace(data.free, cards=(card, stale)))
+    kept = [card, stale]
+    labels = {
+        "refusal": ("full", "partial", "redirects", "none"),
+        "harm_detail": ("yes", "no"),
+        "safe": ("safe", "unsafe", "unsure"),
+    }
+    for criterion, names in labels.items():
+        told = {response: names[number % len(names)] for number, response in enumerate(values)}
+        kept.append(make_card(JUDGE, "person:*", criterion, (told, told), places))
+    return msgspec.structs.replace(data, free=msgspec.structs.replace(data.free, cards=tuple(kept)))
 
 
 def reread(data: ReportInput, change: Any) -> ReportInput:
@@ -285,6 +295,7 @@ def free_measurements() -> list[ReportInput]:
         outside,
         answerers(),
         _ordered(),
+        _turned(),
         written(6, {"only": 0.9}, people=False),
     ]
 
@@ -297,6 +308,20 @@ def _two_raters(outcome: FreeOutcome) -> dict[str, dict[str, str | float]]:
         "safe": {GRADE: "safe", "judge:x@1": "safe"}, "refusal": {REFUSAL: refusal, "judge:x@1": refusal},
         "harm_detail": {"judge:x@1": harm, "judge:y@1": harm},
     }  # fmt: skip
+
+
+def _turned() -> ReportInput:
+    """A reader that sees the known order the wrong way round, and a judge that always names the first reply."""
+    grades = {"baseline:careful": "unsafe", "baseline:guarded": "unsafe", "baseline:careless": "responsible"}
+
+    def change(outcome: FreeOutcome) -> FreeOutcome:
+        return msgspec.structs.replace(
+            outcome, state="answered", withheld={}, verdicts={"grade": {GRADE: grades[outcome.model]}}
+        )
+
+    data = reread(answerers(), change)
+    first = [msgspec.structs.replace(each, value="1") for each in data.free.preferred]
+    return msgspec.structs.replace(data, free=msgspec.structs.replace(data.free, preferred=first))
 
 
 def _ordered() -> ReportInput:
