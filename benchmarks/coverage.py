@@ -3,8 +3,8 @@
 Usage:  python benchmarks/coverage.py [--studies 2000] [--check] [--out docs/statistics.md]
 
 Every cell is simulated with two fixed seeds. Replies to one prompt are alike: what is true of them has a correlation of 0.3
-within prompts (beta-binomial), and so have the judge's errors; the second table has other correlations. The witness is what
-one would use otherwise, on the same data. `--out` writes the tables between the two marks of that page.
+within prompts (beta-binomial), and so have the judge's errors; the second table has other correlations, the third other seeds and
+settings. The witness is what one would use otherwise, on the same data. `--out` writes the tables between the two marks of that page.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from cvalues.stats.resampling import Resampling
 
 Floats = npt.NDArray[np.float64]
 SEEDS = (1, 2)
+FRESH_SEEDS = (3, 4)
+"""Of the third table."""
 CORRELATION = 0.3
 SENSITIVITY, SPECIFICITY = 0.9, 0.95
 CARD = (100, 200)
@@ -38,8 +40,10 @@ FEW = 5
 LEAST, MOST, WIDEST = 0.935, 0.97, 1.25
 """What is asked of coverage, and of the mean width as a multiple of the witness's."""
 STUDIES = 2000
-MANY = ("share by prompts", "Rogan–Gladen")
+MANY = ("share by prompts", "Rogan–Gladen", "PPI share")
 """Methods that are cheap to simulate: they get five times as many studies."""
+AT_ONCE = 2000
+"""Studies of PPI that are held in memory at once."""
 MARKS = ("<!-- coverage -->\n", "<!-- end of coverage -->")
 
 
@@ -151,10 +155,16 @@ def lang_reiczigel(share: Floats, size: Floats, cards: Floats, z: float) -> tupl
     return np.clip(value + shift - half, 0, 1), np.clip(value + shift + half, 0, 1)
 
 
-def told_clopper_pearson(share: Floats, setting: Setting) -> tuple[Floats, Floats]:
-    """Clopper and Pearson's interval of one who knows how alike replies to a prompt are, and so what the sample is worth."""
-    inside = setting.correlation if setting.size > 1 else 0.0
-    size = np.full(share.shape, setting.clusters * setting.size / (1 + (setting.size - 1) * inside))
+def told_clopper_pearson(sums: Floats, setting: Setting) -> tuple[Floats, Floats]:
+    """Clopper and Pearson's interval of one who knows how alike replies to a prompt are, and so what the sample is worth.
+
+    Where all replies are of one kind nobody is told: there it is the interval of the prompts, the one that is exact whatever the
+    correlation.
+    """
+    inside = setting.correlation
+    share = sums.mean(axis=1) / setting.size
+    told = setting.clusters * setting.size / (1 + (setting.size - 1) * inside)
+    size = np.where((share == 0) | (share == 1), setting.clusters, told)
     return proportion_confint(share * size, size, alpha=0.05, method="beta")
 
 
@@ -163,8 +173,8 @@ def share_by_prompts(setting: Setting, studies: int, rng: np.random.Generator) -
     sums, _ = replies(rng, setting, studies, setting.clusters)
     worth = effective_share(sums, np.full(sums.shape, float(setting.size)))
     low, high = score_limits(worth.share, worth.size, student.ppf(0.975, worth.df))
-    told = few(setting) and setting.size > 1 and setting.correlation > 0
-    witness = told_clopper_pearson(worth.share, setting) if told else korn_graubard(sums, setting.size)
+    told = few(setting) and setting.size > 1
+    witness = told_clopper_pearson(sums, setting) if told else korn_graubard(sums, setting.size)
     return Limits(low, high, *witness, setting.rate)
 
 
@@ -237,12 +247,14 @@ def ppi_parts(human: Floats, judge: Floats, others: Floats, size: int) -> Floats
 
 def prediction_powered_share(setting: Setting, studies: int, rng: np.random.Generator) -> Limits:
     """`prediction_powered` of a share beside Wilson's limits of the human sample alone."""
-    human, judge = replies(rng, setting, studies, setting.clusters)
-    _, others = replies(rng, setting, studies, 10 * setting.clusters)
-    _, low, high = prediction_powered_limits(ppi_parts(human, judge, others, setting.size), share=True)
-    worth = effective_share(human, np.full(human.shape, float(setting.size)))
-    witness = score_limits(worth.share, worth.size, student.ppf(0.975, worth.df))
-    return Limits(low, high, *witness, setting.rate)
+    found = []
+    for begin in range(0, studies, AT_ONCE):
+        human, judge = replies(rng, setting, min(AT_ONCE, studies - begin), setting.clusters)
+        _, others = replies(rng, setting, len(human), 10 * setting.clusters)
+        _, low, high = prediction_powered_limits(ppi_parts(human, judge, others, setting.size), share=True)
+        worth = effective_share(human, np.full(human.shape, float(setting.size)))
+        found.append((low, high, *score_limits(worth.share, worth.size, student.ppf(0.975, worth.df))))
+    return Limits(*(np.concatenate(part) for part in zip(*found, strict=True)), setting.rate)
 
 
 def prediction_powered_points(setting: Setting, studies: int, rng: np.random.Generator) -> Limits:
@@ -349,6 +361,31 @@ def stress() -> list[Setting]:
     return [*found, Setting("Krippendorff alpha", 100, 3, 0.02, 0.0), Setting("Krippendorff alpha", 20, 3, 0.1, 0.0)]
 
 
+def fresh() -> list[Setting]:
+    """The cells of the third table, which has seeds of its own.
+
+    The constants of `stats.design` were chosen without the first five; the first of them then missed the bar, and they were chosen
+    anew with those five in sight. The other five were drawn after that, and nothing was changed since.
+    """
+    seen = ((50, 4, 0.05, 0.6), (12, 8, 0.1, 0.3), (20, 3, 0.02, 0.0), (40, 5, 0.05, 0.5), (200, 2, 0.03, 0.2))
+    unseen = ((60, 6, 0.04, 0.4), (25, 4, 0.12, 0.25), (150, 2, 0.015, 0.7), (16, 5, 0.2, 0.5), (80, 8, 0.03, 0.15))
+    return [
+        Setting(method, *cell)
+        for method in ("share by prompts", "Rogan–Gladen", "PPI share")
+        for cell in (*seen, *unseen)
+    ]
+
+
+def groups() -> list[tuple[list[Setting], tuple[int, int]]]:
+    """The cells of each table with its seeds."""
+    return [(settings(), SEEDS), (stress(), SEEDS), (fresh(), FRESH_SEEDS)]
+
+
+def studies_of(setting: Setting) -> int:
+    """How many studies a cell gets with each seed."""
+    return STUDIES * (5 if setting.method in MANY else 1)
+
+
 def simulate(setting: Setting, seed: int, studies: int) -> Cell:
     """Runs one cell; the seed and the place of the setting give the generator, so cells can be run alone."""
     parts = [seed, setting.clusters, setting.size, round(1000 * setting.rate), round(1000 * setting.correlation)]
@@ -377,7 +414,7 @@ def table(cells: list[Cell]) -> str:
         width = np.mean([cell.width for cell in one])
         witness = np.mean([cell.witness_width for cell in one])
         lines.append(
-            f"| {setting.method} | {setting.clusters} × {setting.size} | {setting.rate:.0%} | "
+            f"| {setting.method} | {setting.clusters} × {setting.size} | {100 * setting.rate:g}% | "
             f"{setting.correlation if setting.size > 1 else 0:g} | {coverage} | "
             f"{', '.join(f'{100 * cell.below:.1f}' for cell in one)} | {width:.3f} | {width / witness:.2f} | "
             f"{', '.join(f'{100 * cell.witness_coverage:.1f}' for cell in one)} |\n"
@@ -419,12 +456,12 @@ def main() -> int:
     args = parser.parse_args()
     began = time.perf_counter()
     tables, everything = [], []
-    for group in (settings(), stress()):
+    for group, seeds in groups():
         cells = [
-            simulate(setting, seed, args.studies or STUDIES * (5 if setting.method in MANY else 1))
+            simulate(setting, seed, args.studies or studies_of(setting))
             for setting in group
             if args.only in setting.method
-            for seed in SEEDS
+            for seed in seeds
         ]
         everything += cells
         tables.append(table(cells))
@@ -434,8 +471,8 @@ def main() -> int:
         text = args.out.read_text(encoding="utf-8")
         before, rest = text.split(MARKS[0], 1)
         after = rest.split(MARKS[1], 1)[1]
-        first, second = tables
-        args.out.write_text(f"{before}{MARKS[0]}{first}\n{second}{MARKS[1]}{after}", encoding="utf-8")
+        written = "\n".join(tables)
+        args.out.write_text(f"{before}{MARKS[0]}{written}{MARKS[1]}{after}", encoding="utf-8")
     faults = missed(everything)
     print("\n".join(faults) or "every cell is within the bars")
     return 1 if args.check and faults else 0

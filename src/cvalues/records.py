@@ -193,6 +193,17 @@ def write_atomically(path: Path, write: Callable[[io.BufferedWriter], Any]) -> P
     return path
 
 
+def make_folder(path: Path) -> Path:
+    """Returns a folder, made with its parents where it is not there; raises DataError where it cannot be."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
+        ) from error
+    return path
+
+
 def write_text(path: Path, text: str) -> Path:
     """Writes UTF-8 text atomically and returns the path; raises DataError as `write_atomically` does."""
     return write_atomically(path, lambda file: file.write(clean(text).encode()))

@@ -190,13 +190,26 @@ def test_an_export_stops_at_a_faulty_row_or_sets_it_aside() -> None:
     faulty("p.jsonl")
     result = CliRunner().invoke(app, ["pairs", "export", "p.jsonl", "-o", "x.jsonl"])
     assert result.exit_code != 0
-    assert "p.jsonl:38: neg_resp: both replies are the same [identical]" in str(result.exception)
+    assert "p.jsonl:37: repeats an earlier row, at line: 1 [duplicate]" in str(result.exception)
     chinese = translate(str(result.exception), "zh")
-    assert "两个回复相同 [identical]" in chinese
+    assert "与前面的一行相同" in chinese
     assert "--quarantine FILE" in chinese
     done = json.loads(run("pairs export p.jsonl -o x.jsonl --quarantine bad.jsonl --json"))
-    assert (done["set_aside"], done["pairs"]) == (2, 37)
-    assert len(Path("bad.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+    assert (done["set_aside"], done["pairs"]) == (3, 36)
+    assert len(Path("bad.jsonl").read_text(encoding="utf-8").splitlines()) == 3
+
+
+def test_a_contradicting_pair_is_not_exported() -> None:
+    """The same two replies in the other order stop an export; a quarantine takes the later row."""
+    one = pairfiles.row(1)
+    other = {**one, "pos_resp": one["neg_resp"], "neg_resp": one["pos_resp"]}
+    pairfiles.write(Path("c.jsonl"), [one, other])
+    result = CliRunner().invoke(app, ["pairs", "export", "c.jsonl", "-o", "x.jsonl", "--format", "trl"])
+    assert "c.jsonl:2:" in str(result.exception)
+    assert "[conflict]" in str(result.exception)
+    assert not Path("x.jsonl").exists()
+    done = json.loads(run("pairs export c.jsonl -o x.jsonl --format trl --quarantine bad.jsonl --json"))
+    assert (done["set_aside"], done["pairs"]) == (1, 1)
 
 
 def test_what_stands_in_a_faulty_row_is_told_in_chinese() -> None:

@@ -81,10 +81,29 @@ def test_raters_who_disagree_on_the_order_make_a_conflict_and_no_pair() -> None:
 
 
 def test_a_disputed_grade_makes_no_pair() -> None:
-    """Two raters, two grades: no majority, no pair, no guess."""
-    built = build([judged(reply("甲", ("a", "responsible"), ("b", "safe")), reply("乙", ("a", "unsafe")))])
-    assert built.pairs == []
-    assert built.counts["ungraded"] == 1
+    """Two raters, two grades: no majority, no pair, no guess, and no tie; people get the reply, and not the one that is clear."""
+    replies = [
+        reply("甲", ("a", "responsible"), ("b", "safe")),
+        reply("乙", ("a", "unsafe"), ("c", "unsafe")),
+        reply("丙", ("a", "safe")),
+    ]
+    built = build([judged(*replies)])
+    assert [(pair.better.text, pair.worse.text) for pair in built.pairs] == [("丙", "乙")]
+    assert (built.counts["ungraded"], built.counts["ties"]) == (1, 0)
+    assert [(one.replies, one.undecided) for one in built.conflicts] == [(("甲", "乙"), (0,)), (("甲", "丙"), (0,))]
+    assert built.conflicts[0].raters == (("a", "b"), ("a", "c"))
+
+
+def test_contradicting_rows_of_a_set_go_to_people(tmp_path: Path) -> None:
+    """The same two replies in both orders are disputed both, not a tie."""
+    row = pairfiles.row(1)
+    path = pairfiles.write(
+        tmp_path / "p.jsonl", [row, {**row, "pos_resp": row["neg_resp"], "neg_resp": row["pos_resp"]}]
+    )
+    built = build(judged_of(path))
+    assert (built.pairs, built.counts["ties"]) == ([], 0)
+    [conflict] = built.conflicts
+    assert conflict.undecided == (0, 1)
 
 
 def test_numbers_need_a_margin() -> None:

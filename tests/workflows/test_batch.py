@@ -202,6 +202,14 @@ def test_built_in_models_take_no_batch(study: Study, tmp_path: Path) -> None:
     assert not (tmp_path / "b").exists()
 
 
+def test_a_folder_that_cannot_be_made(study: Study, tmp_path: Path) -> None:
+    """A file where the folder should be is named with what to do, before the run is in the study."""
+    (tmp_path / "b").write_text("", encoding="utf-8")
+    with pytest.raises(DataError, match=r"b: cannot be written .*choose another folder"):
+        step(study, tmp_path / "b")
+    assert not study.runs()
+
+
 def test_most_bounds_what_is_written(study: Study, tmp_path: Path) -> None:
     """--max-calls bounds the lines of a call, and what was held back is written by the next one."""
     first = step(study, tmp_path, most=2)

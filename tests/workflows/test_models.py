@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from cvalues.cli.app import app
 from cvalues.endpoints.presets import presets
+from cvalues.endpoints.resolve import KINDS
 from cvalues.errors import UsageError
 from cvalues.schema import Table
 from cvalues.workflows.models import check_model, describe, model_table
@@ -42,6 +44,15 @@ def test_everything_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(model_table().rows) == len(names)
 
 
+def test_the_list_has_every_kind_in_words_of_its_language() -> None:
+    """Each kind that `-m` takes is listed, and no column shows a key of the program or an English word in Chinese."""
+    for language, own in (("zh", "[\u4e00-\u9fff]"), ("en", "[a-z]{4}")):
+        rows = model_table(language=language).rows
+        assert {f"{kind}:" for kind in KINDS} <= {str(row[0]).partition(":")[0] + ":" for row in rows}
+        assert all(re.search(own, str(row[1])) and "_" not in str(row[1]) for row in rows)
+    assert "key:" not in cells(model_table(language="zh"))
+
+
 @pytest.mark.parametrize("language", ["zh", "en"])
 @pytest.mark.parametrize("name", [*presets(), "baseline:ngram", "deepseek:chat", "openai:x@http://h/v1"])
 def test_every_name_can_be_shown(name: str, language: str) -> None:
@@ -61,7 +72,10 @@ def test_a_preset_shows_its_sources() -> None:
     assert "AGPL-3.0" in str(rows["licence"][1])
     assert "prompt format and decoding in the paper" in cells(table)
     assert "380" in cells(describe("chatplug-3.7b"))
-    assert "未公开" in cells(describe("chatplug-13b", language="zh"))
+    unknown = {str(row[0]): row for row in describe("chatplug-13b", language="zh").rows}
+    assert "未公开" in unknown
+    assert "推断" in str(unknown["类型"][2])
+    assert str(unknown["格式：用户"][2]) == "取自 ChatPLUG-3.7B (推断)"
 
 
 def test_own_models_show_no_secret(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Replies that raters put in opposite orders go to people."""
+"""Replies on whose order or grade raters disagree go to people."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cvalues.errors import DataError
+from cvalues.errors import DataError, UsageError
 from cvalues.pairs.build import BuildSettings, Conflict
 from cvalues.people.accounts import add_person, init_people
 from cvalues.people.desk import Desk
@@ -76,6 +76,28 @@ def test_replies_of_a_set_are_stored_with_the_campaign(tmp_path: Path) -> None:
         tasks, _ = conflict_tasks(study, campaign, path)
     assert (campaign.name, count) == ("x", 3)
     assert sorted(task.replies[0].response.text for task in tasks) == sorted(texts)  # type: ignore[union-attr]
+
+
+def test_only_the_disputed_reply_is_a_task_and_whoever_rated_it_never_gets_it(tmp_path: Path) -> None:
+    """One grade is disputed: that reply alone is asked; its raters are kept from it, also one who put neither reply first."""
+    with open_study(tmp_path / "s.db") as study:
+        ids = free_run(study, tmp_path)
+        desk = Desk(study)
+        init_people(desk)
+        even, other = add_person(desk, "even"), add_person(desk, "other")
+        clear, disputed = ids[0][0], ids[0][1]
+        study.add_verdicts(
+            [verdict(f"person:{even}", "safe", clear), verdict(f"person:{other}", "safe", clear),
+             verdict(f"person:{even}", "safe", disputed), verdict("judge:m@grade", "responsible", disputed)]
+        )  # fmt: skip
+        path = tmp_path / "p.conflicts.jsonl"
+        with pytest.raises(UsageError, match="no pair could be built"):
+            build_all(Building(Source(run="free"), tmp_path / "p.jsonl", BuildSettings()), study)
+        campaign, count = new_campaign(desk, NewCampaign(kind="adjudicate", source=str(path)))
+        [task], barred = conflict_tasks(study, campaign, path)
+    assert count == 1
+    assert task.replies[0].response == disputed
+    assert list(barred.values()) == [{even}]
 
 
 def test_a_file_that_holds_no_conflicts_is_explained(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cvalues.cli.show import Output, progress
+from cvalues.cli.show import Output, of_counts, progress
 from cvalues.errors import UsageError, unknown_name
 from cvalues.study import open_study
 from cvalues.workflows.batch import ENGINES, BatchState, execute_batch
@@ -45,7 +45,7 @@ def run_batch(
             "foreign": state.foreign,
             "torn": list(state.torn),
         })  # fmt: skip
-        output.table(table)
+        output.table(of_counts(table))
     return (3 if state.finished.progress.failed else 0), state.complete
 
 

@@ -409,7 +409,7 @@ def demo(
     as_json: JsonOption = False,
     lang: LangOption = "",
 ) -> None:
-    """Make a study with two campaigns, the starter set's replies and simulated annotators to look around in.
+    """Make a study with a campaign of each kind, embedded answering models and simulated people to look around in.
 
     Example:  cvalues people demo
     """
@@ -418,12 +418,14 @@ def demo(
     from cvalues.people.desk import Desk
     from cvalues.study import open_study
     from cvalues.workflows import people as work
+    from cvalues.workflows.people_demo import demo as play
+    from cvalues.workflows.people_demo import demo_folder
 
     output = Output(as_json=as_json, language=lang)
-    place = work.demo_folder(out)
+    place = demo_folder(out)
     with open_study(place) as opened:
         desk = Desk(opened)
-        found = work.demo(desk, seed=seed, language=output.language)
+        found = play(desk, seed=seed, language=output.language)
         token = make(desk, Offer(role="manager", days=30))
         tables = [
             table for name in found.campaigns for table in work.status_tables(work.status(desk, name), output.language)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from cvalues.cli.messages import translate
-from cvalues.cli.show import Output, progress
+from cvalues.cli.show import Output, of_counts, progress
 from cvalues.errors import ConfigError, NotEnoughData, UsageError
 from cvalues.pairs.taints import kept_taints
 from cvalues.pairs.taints import notes as taint_notes
@@ -147,7 +147,7 @@ def measure(given: Given, where: str, output: Output) -> int:
     with open_study(where) as study:
         if given.trial:
             with progress(output) as watch:
-                output.talk(_text(trial(plan, study, given.trial, watch), output))
+                output.talk(_text(of_counts(trial(plan, study, given.trial, watch)), output))
         with progress(output) as watch:
             finished = _asked(given, plan, study, watch)
         failed = 0
@@ -201,7 +201,7 @@ def _dry(plan: Plan, where: str, output: Output) -> int:
     else:
         table = dry_run(plan)
     output.json({"run": plan.run.name, "plan": [dict(zip(table.columns, row, strict=True)) for row in table.rows]})
-    output.table(table)
+    output.table(of_counts(table, output.say("run.plan", run=plan.run.name)))
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ import msgspec
 from cvalues.cli.messages import translate
 from cvalues.cli.words import say
 from cvalues.errors import CValuesError, UsageError
+from cvalues.frames import default_language
 from cvalues.schema import Estimate, Table
 
 LANGUAGES = ("zh", "en")
@@ -59,18 +59,6 @@ class Output:
             sys.stdout.flush()
 
 
-def default_language() -> str:
-    """Returns `zh` or `en`: $CVALUES_LANG, else the locale of the environment, else `en`."""
-    chosen = os.environ.get("CVALUES_LANG", "")
-    if chosen in LANGUAGES:
-        return chosen
-    for name in ("LC_ALL", "LC_MESSAGES", "LANG"):
-        value = os.environ.get(name, "")
-        if value:
-            return "zh" if value.lower().startswith("zh") else "en"
-    return "en"
-
-
 def language_of(arguments: Sequence[str]) -> str:
     """Returns the language that a command line asks for with --lang, the last one given; else that of the environment.
 
@@ -107,6 +95,12 @@ def cell(value: Any, *, points: bool = True) -> str:
     if isinstance(value, bool):
         return "✓" if value else ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def of_counts(table: Table, title: str = "") -> Table:
+    """Returns a table for showing, in which `answered` is a number of requests and not a share; with another title where one is given."""
+    columns = tuple("answered already" if name == "answered" else name for name in table.columns)
+    return msgspec.structs.replace(table, title=title or table.title, columns=columns)
 
 
 def render(table: Table, language: str) -> str:

@@ -36,6 +36,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "title.Batch files": ("批处理文件", "Batch files"),
     "column.waiting": ("等待结果", "waiting"),
     "column.written": ("本次写出", "written"),
+    "run.plan": ("运行 {run} 的计划", "Plan of run {run}"),
     "run.next": ("下一步：cvalues report {name}", "Next: cvalues report {name}"),
     "judge.related": (
         "注意：评审 {judge} 与被评的 {models} 同源，可能偏袒自家模型",

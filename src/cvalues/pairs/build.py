@@ -2,7 +2,8 @@
 
 Evidence comes as votes: one rater, one reply, a grade or a number. A reply's grade is what more than half of its graders say. A
 pair is built where the grades differ (or, for numbers alone, where they are far enough apart) and no rater put the two replies in
-the other order. Where raters contradict each other nothing is built; people get a list.
+the other order. Where raters contradict each other in the order, or give a reply grades of which none has a majority, nothing is
+built; people get a list.
 """
 
 from __future__ import annotations
@@ -51,6 +52,11 @@ class Candidate(Record, frozen=True, kw_only=True):
         return next((grade for grade in GRADES if 2 * given.count(grade) > len(given)), None)
 
     @property
+    def disputed(self) -> bool:
+        """Whether grades were given and none of them by more than half."""
+        return self.grade is None and any(vote.grade is not None for vote in self.votes)
+
+    @property
     def value(self) -> float | None:
         """The median of the values; None without votes."""
         return statistics.median(vote.value for vote in self.votes) if self.votes else None
@@ -81,7 +87,7 @@ class BuildSettings(Record, frozen=True, kw_only=True):
 
 
 class Conflict(Record, frozen=True, kw_only=True):
-    """Two replies that raters put in opposite orders: work for people."""
+    """Two replies that raters put in opposite orders, or of which one has no grade that most agree on: work for people."""
 
     prompt_id: str
     prompt: str
@@ -92,6 +98,10 @@ class Conflict(Record, frozen=True, kw_only=True):
     second: tuple[str, ...]
     category: str = ""
     level: Literal[1, 2] = 1
+    raters: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """Everyone who rated each of the two."""
+    undecided: tuple[Literal[0, 1], ...] = (0, 1)
+    """Places of the replies that people have to look at: of a disputed grade that reply alone."""
 
 
 class Built(NamedTuple):
@@ -150,17 +160,20 @@ def build(judged: Iterable[Judged], settings: BuildSettings | None = None) -> Bu
 
 
 def _ordered(entry: Judged, settings: BuildSettings, done: Built) -> Iterator[tuple[Candidate, Candidate]]:
-    """Yields (better, worse) of every two replies that the evidence orders; counts ties, close calls and conflicts."""
+    """Yields (better, worse) of every two replies that the evidence orders; counts ties, close calls and conflicts (opposite orders, disputed grades)."""
     for one, two in combinations(entry.candidates, 2):
         if not one.votes or not two.votes:
             continue
         first, second = _sides(one, two)
-        if first and second:
+        opposite = bool(first and second)
+        if opposite or one.disputed or two.disputed:
+            places: tuple[tuple[Literal[0, 1], Candidate], ...] = ((0, one), (1, two))
             done.conflicts.append(
                 Conflict(
                     prompt_id=entry.prompt.id, prompt=entry.prompt.text, replies=(one.text, two.text),
                     origins=(one.origin, two.origin), first=tuple(first), second=tuple(second), category=entry.category,
-                    level=entry.prompt.level,
+                    level=entry.prompt.level, raters=(_raters(one), _raters(two)),
+                    undecided=tuple(place for place, candidate in places if opposite or candidate.disputed),
                 )
             )  # fmt: skip
             continue
@@ -171,6 +184,10 @@ def _ordered(entry: Judged, settings: BuildSettings, done: Built) -> Iterator[tu
             done.counts["close"] += 1
         else:
             yield (one, two) if distance > 0 else (two, one)
+
+
+def _raters(candidate: Candidate) -> tuple[str, ...]:
+    return tuple(sorted({vote.rater for vote in candidate.votes}))
 
 
 def _sides(one: Candidate, two: Candidate) -> tuple[list[str], list[str]]:

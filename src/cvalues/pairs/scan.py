@@ -45,6 +45,27 @@ class ScanSettings(Record, frozen=True, kw_only=True):
     """Faults, and notes, that are kept; all are counted."""
 
 
+class Repeats:
+    """Finds the pairs that came before; of each pair a hash is kept, and no text."""
+
+    def __init__(self) -> None:
+        """Nothing came before."""
+        self.seen: dict[int, int] = {}
+        """Hash of a pair → its line, in the order of the rows."""
+
+    def fault(self, row: Read, pair: Pair) -> PairFault | None:
+        """Returns the fault of a pair that came before, in this (`duplicate`) or the other order (`conflict`); else notes the pair."""
+        parts = (digest(pair.question), digest(pair.better.text), digest(pair.worse.text))
+        same = int.from_bytes(digest(b"".join(parts))[:8], "big")
+        other = int.from_bytes(digest(b"".join((parts[0], parts[2], parts[1])))[:8], "big")
+        if same in self.seen:
+            return PairFault(file=row.file, line=row.line, code="duplicate", found=str(self.seen[same]))
+        if other in self.seen:
+            return PairFault(file=row.file, line=row.line, code="conflict", found=str(self.seen[other]))
+        self.seen[same] = row.line
+        return None
+
+
 class Scan:
     """The columns of a file of pairs; they are complete when `pairs` has been gone through."""
 
@@ -90,7 +111,7 @@ class Scan:
         self._taxonomy = taxonomy
         self._codes: dict[bytes, int] = {}
         self._category: dict[str, int] = {}
-        self._seen: dict[int, int] = {}
+        self._repeats = Repeats()
         self._last_line: list[int] = []
         self._last = -1
         self._cluster: Ints | None = None
@@ -103,7 +124,7 @@ class Scan:
                 self._quarantine.add(row.fault, row.raw)
                 continue
             for pair in row.pairs:
-                fault = self._repeats(row, pair)
+                fault = self._repeats.fault(row, pair)
                 if fault is not None:
                     self._quarantine.add(fault, row.raw)
                     break
@@ -161,19 +182,7 @@ class Scan:
     def hashes(self) -> tuple[Hashes, Hashes]:
         """Returns (`fitted.pair_hash`, `fitted.prompt_hash`) of each pair of a pass that keeps lists of one item as they are."""
         prompts = np.array([int.from_bytes(key[:8], "big") for key in self.keys], dtype=np.uint64)
-        return np.fromiter(self._seen, dtype=np.uint64), prompts[np.array(self.prompt, dtype=np.int64)]
-
-    def _repeats(self, row: Read, pair: Pair) -> PairFault | None:
-        """Returns the fault of a pair that came before, in this or the other order; notes of its digest where it stood."""
-        parts = (digest(pair.question), digest(pair.better.text), digest(pair.worse.text))
-        same = int.from_bytes(digest(b"".join(parts))[:8], "big")
-        other = int.from_bytes(digest(b"".join((parts[0], parts[2], parts[1])))[:8], "big")
-        if same in self._seen:
-            return PairFault(file=row.file, line=row.line, code="duplicate", found=str(self._seen[same]))
-        if other in self._seen:
-            return PairFault(file=row.file, line=row.line, code="conflict", found=str(self._seen[other]))
-        self._seen[same] = row.line
-        return None
+        return np.fromiter(self._repeats.seen, dtype=np.uint64), prompts[np.array(self.prompt, dtype=np.int64)]
 
     def _numbered(self, row: Read, pair: Pair) -> Pair | None:
         """Returns the pair as the settings want lists of one item, and counts them; None where it is left out."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from cvalues.errors import DataError, UsageError
-from cvalues.records import open_bytes
+from cvalues.records import make_folder, open_bytes
 from cvalues.study import Study
 from cvalues.study.engine import is_url
 from cvalues.study.exchange import backup_study
@@ -22,13 +22,13 @@ def back_up(study: Study, path: Path) -> Path:
 
     Raises:
         UsageError: the file exists, or pg_dump is not installed.
-        DataError: the copy failed.
+        DataError: the folder cannot be made, or the copy failed.
     """
     if not is_url(study.where):
         return backup_study(study, path)
     if path.exists():
         raise UsageError(f"{path}: exists already; a backup never overwrites a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     _run("pg_dump", str(study.where), ["--format=custom", "--no-owner", f"--file={path}"])
     return path
 

@@ -13,8 +13,8 @@ BLIND_CORRELATION = 0.7
 """Correlation within clusters that is assumed where no cluster holds the rarer answer, and the data say nothing of it."""
 PRIOR_CORRELATION = 0.5
 """What it comes down to when some do."""
-PRIOR_WEIGHT = 1.5
-"""Weight of that assumption against the third power of the number of clusters that hold the rarer answer."""
+PRIOR_WEIGHT = 3.0
+"""Weight of that assumption against the fourth power of the number of clusters that hold the rarer answer."""
 CAUTION = 10.0
 """A design effect D above 1 that k clusters show is taken for D^(1 + CAUTION/k²): it is skewed, and mostly seen too small."""
 CAUTION_POWER = 0.6
@@ -45,7 +45,7 @@ def effective_share(sums: Floats, sizes: Floats) -> EffectiveShare:
     too small too. So D above 1 counts as D* = D^(1 + 10/k²), though not for more than
     d₁^0.6 with d₁ = Σ m²/n the effect of replies that are all alike, or D itself if that is more; D up to 1 is D* as it is.
     With d' = 1 + (d₁ − 1)·(0.5 + 0.2/(k + 1)²)
-    the effect of an assumed correlation, the design effect is the largest of D*, (k³·D* + 1.5·d')/(k³ + 1.5) and 1 (Korn and
+    the effect of an assumed correlation, the design effect is the largest of D*, (k⁴·D* + 3·d')/(k⁴ + 3) and 1 (Korn and
     Graubard, Survey Methodology 24, 1998: an effective sample is not larger than the sample). D* and d' are ours, chosen by
     simulation (docs/statistics.md): without them coverage falls below 90 % where few clusters hold the rarer answer.
 
@@ -83,7 +83,7 @@ def _design_effect(seen: Floats, even: Floats, informative: Floats) -> tuple[Flo
     cautious = np.minimum(np.clip(seen, 1.0, np.maximum(most, 1.0)) ** (1 + CAUTION / few**2), most)
     cautious = np.where(seen > 1, np.maximum(seen, cautious), seen)
     guess = PRIOR_CORRELATION + (BLIND_CORRELATION - PRIOR_CORRELATION) / (informative + 1) ** 2
-    weight = informative**3 / (informative**3 + PRIOR_WEIGHT)
+    weight = informative**4 / (informative**4 + PRIOR_WEIGHT)
     shrunk = weight * cautious + (1 - weight) * (1 + (even - 1) * guess)
     effect = np.maximum(np.maximum(cautious, shrunk), 1.0)
     part = np.where(cautious >= effect, 1.0, weight * cautious / effect)

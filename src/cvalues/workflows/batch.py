@@ -28,7 +28,7 @@ from cvalues.endpoints.batch_files import (
 )
 from cvalues.endpoints.http import HttpEndpoint
 from cvalues.errors import CallError, DataError, UsageError
-from cvalues.records import now, open_bytes, write_atomically
+from cvalues.records import make_folder, now, open_bytes, write_atomically
 from cvalues.runner import Progress
 from cvalues.schema import Run, Table
 from cvalues.study import Planned, Study
@@ -101,9 +101,10 @@ def execute_batch(
     Raises:
         UsageError: a model is no OpenAI-compatible server, or a submission was interrupted.
         CallError: the server refused an upload, a batch or a download.
-        DataError: a file of the folder cannot be read.
+        DataError: the folder cannot be made, or a file of it cannot be read.
     """
     servers = _servers(plan.endpoints)
+    make_folder(folder)
     run = study.start_run(plan.run)
     study.plan(run, plan.entries, plan.items)
     batches = _manifest(folder)
@@ -214,7 +215,6 @@ def _write(
     plan: Plan, study: Study, folder: Path, waits: set[str], most: int | None
 ) -> tuple[list[Path], Mapping[str, int]]:
     """Writes what is neither answered nor waiting, model by model."""
-    folder.mkdir(parents=True, exist_ok=True)
     done = study.answered([entry.request_id for entry in plan.entries])
     todo = {
         entry.request_id: entry

@@ -10,7 +10,7 @@ import msgspec
 
 from cvalues.judging.attack import AttackResult
 from cvalues.judging.panel import Member, Panel
-from cvalues.records import generator, now
+from cvalues.records import generator, make_folder, now
 from cvalues.report import write
 from cvalues.report.words import Language
 from cvalues.schema import Prompt, Table, Verdict
@@ -75,9 +75,10 @@ def demo(folder: Path, *, language: str = "zh") -> Demo:
     to one prompt are compared in both orders, and the attack suite is tried on two judges.
 
     Raises:
-        StudyError: the folder cannot be written.
+        DataError: the folder cannot be made.
+        StudyError: the study in it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     split = {"split": "heldout"}
     with open_study(folder / "study.db") as study:
         execute(make_plan(RunOptions(sets=("starter-choice",), models=MODELS, filters=split, name=CHOICES)), study)

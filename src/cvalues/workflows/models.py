@@ -40,6 +40,7 @@ _OTHERS = {
     "reward:FILE": "reward",
     "reward:FOLDER": "reward_folder",
     "reward:NAME@URL": "reward_server",
+    "inspect:PROVIDER/MODEL": "inspect",
 }
 _KEPT = ("preset", "guided", "params", "sampling", "system", "max_concurrency", "rpm", "attempts", "timeout")
 
@@ -72,11 +73,14 @@ def model_table(models_file: str = "", language: str = "en") -> Table:
     for name, entry in presets().items():
         kind = named("group.paper" if entry.group == "paper" else "group.family", language)
         rows.append((name, kind, f"{entry.title}. {in_words(entry.weights, language)}"))
-    rows += [(f"baseline:{name}", "baseline", in_words(what, language)) for name, what in DESCRIPTIONS.items()]
-    rows += [(name, kind, named(f"kind.{kind}", language)) for name, kind in _OTHERS.items()]
+    built_in = named("short.baseline", language)
+    rows += [(f"baseline:{name}", built_in, in_words(what, language)) for name, what in DESCRIPTIONS.items()]
+    rows += [
+        (name, named(f"short.{kind}", language), named(f"kind.{kind}", language)) for name, kind in _OTHERS.items()
+    ]
     for name, vendor in vendors().items():
-        key = f"  key: ${vendor.api_key_env}" if vendor.api_key_env else ""
-        rows.append((f"{name}:MODEL", "vendor", vendor.base_url + key))
+        key = f"  {named('vendor.key', language)}: ${vendor.api_key_env}" if vendor.api_key_env else ""
+        rows.append((f"{name}:MODEL", named("short.vendor", language), vendor.base_url + key))
     own = model_entries(RunOptions(models_file=models_file))
     rows += [(name, "models.toml", entry.endpoint) for name, entry in own.items()]
     return Table(title="Models", columns=("name", "kind", "what"), rows=tuple(rows))
@@ -113,10 +117,10 @@ def describe(name: str, models_file: str = "", language: str = "en") -> Table:
 
 def _preset_rows(entry: Preset, language: str) -> list[tuple[str, str, str]]:
     def source(fact: str) -> str:
-        text = entry.sources.get(fact, "")
+        text = in_words(entry.sources.get(fact, ""), language)
         return f"{text} ({named('inferred', language)})".strip() if fact in entry.inferred else text
 
-    rows = [("title", entry.title, ""), ("kind", named(f"kind.{entry.kind}", language), "")]
+    rows = [("title", entry.title, ""), ("kind", named(f"kind.{entry.kind}", language), source("kind"))]
     if entry.format is None:
         rows.append(("format", named("own template", language), source("format")))
     else:
@@ -131,7 +135,7 @@ def _preset_rows(entry: Preset, language: str) -> list[tuple[str, str, str]]:
             rows.append((fact, msgspec.json.encode(value).decode(), source(fact)))
     rows.append(("weights", in_words(entry.weights, language), source("weights")))
     rows.append(("licence", in_words(entry.licence, language), source("licence")))
-    loose = [fact for fact in entry.inferred if fact not in {*settings, "format"}]
+    loose = [fact for fact in entry.inferred if fact not in {*settings, "format", "kind"}]
     rows += [("inferred", in_words(fact, language), "") for fact in loose]
     rows += [("not_public", in_words(fact, language), "") for fact in entry.not_public]
     if entry.note:

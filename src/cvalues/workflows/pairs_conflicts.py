@@ -1,4 +1,4 @@
-"""Replies that raters put in opposite orders (`OUT.conflicts.jsonl` of `cvalues pairs build`) as tasks of an adjudication."""
+"""Replies on whose order or grade raters disagree (`OUT.conflicts.jsonl` of `cvalues pairs build`) as tasks of an adjudication."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_conflicts(path: Path) -> list[Conflict]:
 
 
 def conflict_tasks(study: Study, campaign: Campaign, path: Path) -> tuple[list[NewTask], dict[str, set[str]]]:
-    """Returns every reply of the conflicts of a file as one task, and by task key the people who must not get it: they rated it.
+    """Returns every undecided reply of the conflicts of a file as one task, and by task key who must not get it: those who rated it.
 
     A reply that is a response of the study is judged as that response; any other is stored as one of the file. Errors as
     `read_conflicts`.
@@ -51,10 +51,10 @@ def conflict_tasks(study: Study, campaign: Campaign, path: Path) -> tuple[list[N
     tasks: dict[str, NewTask] = {}
     barred: dict[str, set[str]] = {}
     for conflict in conflicts:
-        people = {
-            rater.removeprefix(_PERSON) for rater in (*conflict.first, *conflict.second) if rater.startswith(_PERSON)
-        }
-        for text, origin in zip(conflict.replies, conflict.origins, strict=True):
+        for number in conflict.undecided:
+            text, origin = conflict.replies[number], conflict.origins[number]
+            raters = (*conflict.first, *conflict.second, *conflict.raters[number])
+            people = {rater.removeprefix(_PERSON) for rater in raters if rater.startswith(_PERSON)}
             reply: str | Response = origin
             if origin not in known:
                 place = f"data:{path.stem}#{content_hash((conflict.prompt, text))[3:19]}"

@@ -15,11 +15,13 @@ import cvalues
 from cvalues.choice.build import public_row as choice_row
 from cvalues.datasets.pairing import both_orders
 from cvalues.errors import DataError, MissingExtra, UsageError, unknown_name
+from cvalues.pairs.faults import PairFault
 from cvalues.pairs.fitted import HELDOUT
 from cvalues.pairs.formats import FORMATS, LINES, hugging_face
 from cvalues.pairs.pair import Pair
 from cvalues.pairs.quarantine import Quarantine
-from cvalues.pairs.read import read
+from cvalues.pairs.read import Read, read
+from cvalues.pairs.scan import Repeats
 from cvalues.pairs.shortcuts import facts
 from cvalues.prompts import template
 from cvalues.records import canonical, file_hash, now, open_bytes, write_atomically, write_text
@@ -194,20 +196,33 @@ def _set_aside(source: str, quarantine: Path | None, taxonomy: Taxonomy | None) 
         return 0
     with aside(quarantine) as file:
         found = Quarantine(file)
-        for row in read(source, taxonomy=taxonomy):
-            if row.fault is not None:
-                found.add(row.fault, row.raw)
+        for row, fault, _ in _checked(source, taxonomy):
+            if fault is not None:
+                found.add(fault, row.raw)
     return found.count
 
 
-def _rows(source: str, taxonomy: Taxonomy | None, *, lenient: bool) -> Iterator[Pair]:
+def _checked(source: str, taxonomy: Taxonomy | None) -> Iterator[tuple[Read, PairFault | None, list[Pair]]]:
+    """Yields every row with its fault, a repeated or contradicting pair too, and the pairs of it that are good."""
+    repeats = Repeats()
     for row in read(source, taxonomy=taxonomy):
-        if row.fault is not None and not lenient:
+        fault, good = row.fault, []
+        for pair in row.pairs:
+            fault = repeats.fault(row, pair)
+            if fault is not None:
+                break
+            good.append(pair)
+        yield row, fault, good
+
+
+def _rows(source: str, taxonomy: Taxonomy | None, *, lenient: bool) -> Iterator[Pair]:
+    for _, fault, good in _checked(source, taxonomy):
+        if fault is not None and not lenient:
             raise DataError(
-                f"{row.fault}; set faulty rows aside with --quarantine FILE, or first with  "
+                f"{fault}; set faulty rows aside with --quarantine FILE, or first with  "
                 f"cvalues pairs import {source} -o PAIRS --quarantine FILE"
             )
-        yield from row.pairs
+        yield from good
 
 
 def _file(selection: _Selection, out: Path) -> Path:

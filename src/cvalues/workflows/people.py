@@ -1,4 +1,4 @@
-"""People's work from the command line: campaigns made from runs, their tables, and the demo."""
+"""People's work from the command line: campaigns made from runs, and their tables."""
 
 from __future__ import annotations
 
@@ -9,22 +9,17 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from cvalues.datasets.starter import graded
 from cvalues.errors import NotEnoughData, UsageError
-from cvalues.people import simulate
-from cvalues.people.accounts import add_person, grant_role, init_people, list_people
 from cvalues.people.agreeing import Agreement, agreement
 from cvalues.people.campaigns import campaign_of, create_campaign, get_campaign, list_campaigns, templates
 from cvalues.people.desk import Desk
 from cvalues.people.forms import Campaign, NewReply, NewTask
-from cvalues.people.holding import give_consent
-from cvalues.people.progress import Headline, Progress, Why, counters, headline, labels
+from cvalues.people.progress import Headline, Progress, Why, counters, headline
 from cvalues.people.quality import Quality, quality
 from cvalues.people.rates import Rate, attack_rates
 from cvalues.people.tasks import add_tasks, task_id, task_key
 from cvalues.people.words import phrase, phrases, why
-from cvalues.records import derive_seed
-from cvalues.schema import Cell, Estimate, Prompt, Record, Response, Table, Verdict, response_id
+from cvalues.schema import Cell, Estimate, Prompt, Record, Table, Verdict
 from cvalues.study import Study, tables
 from cvalues.taxonomy import builtin
 from cvalues.workflows.pairs_conflicts import conflict_tasks
@@ -350,101 +345,3 @@ def _why(one: Why, language: str) -> str:
         names = [name for name in str(values["roles"]).split(", ") if f"role.{name}" in phrases()]
         values["roles"] = ", ".join(phrase(f"role.{name}", language) for name in names)
     return why(one.reason, values, language)
-
-
-# --- demo ---------------------------------------------------------------------------------------------------------------------
-
-_MODELS = {"cautious": (0.0, 0.25, 0.75), "terse": (0.12, 0.78, 0.10), "careless": (0.45, 0.35, 0.20)}
-"""Simulated models: chances of the starter set's unsafe, safe and responsible reply."""
-_CROWD = ((0.92, 0.97), (0.9, 0.95), (0.88, 0.96), (0.85, 0.95), (0.8, 0.93), (0.85, 0.9), (0.75, 0.96), (0.6, 0.9))
-"""Sensitivity and specificity of the demo's annotators."""
-
-
-class DemoResult(Record, frozen=True, kw_only=True):
-    """What the demo made."""
-
-    campaigns: tuple[str, ...]
-    people: int
-    votes: int
-    rulings: int
-    open: int
-    """Tasks that are left for a visitor."""
-
-
-def demo(desk: Desk, *, prompts: int = 24, seed: int = 7, language: str = "zh") -> DemoResult:
-    """Makes two campaigns on the starter set's replies with simulated annotators; the same seed gives the same votes.
-
-    One in ten tasks has one vote less than it needs, so that a visitor has something to judge; the last disputed ones are left too.
-
-    Raises:
-        UsageError: the study holds a demo already.
-    """
-    if any(one.name == "demo-safety" for one in list_campaigns(desk)):
-        raise UsageError("this study holds a demo already; choose another folder with -o")
-    init_people(desk)
-    crowd = [add_person(desk, f"demo-{number}", locale=language) for number in range(1, len(_CROWD) + 1)]
-    judge = add_person(desk, "demo-adjudicator", locale=language)
-    votes = rulings = 0
-    for level, kind, name in ((1, "judge-safety", "demo-safety"), (2, "judge-responsibility", "demo-points")):
-        campaign = campaign_of(
-            kind,
-            name,
-            {
-                "seed": seed,
-                "source": "starter",
-                "daily_items": 10_000,
-                "daily_sensitive": 10_000,
-                "adjudicate": "every_unsafe",
-            },
-        )
-        create_campaign(desk, campaign)
-        tasks, truth = _demo_tasks(level, prompts if level == 1 else prompts // 2, seed)
-        add_tasks(desk, name, tasks)
-        for person in crowd:
-            grant_role(desk, person, "annotator", name)
-            give_consent(desk, person, name, None)
-        grant_role(desk, judge, "adjudicator", name)
-        give_consent(desk, judge, name, None)
-        annotators = [
-            simulate.Annotator(person=person, sensitivity=sens, specificity=spec, severity=0.5 - number / 8)
-            for number, (person, (sens, spec)) in enumerate(zip(crowd, _CROWD, strict=True))
-        ]
-        needed = counters(desk, name).votes_needed
-        votes += simulate.simulate(desk, name, annotators, truth, seed=seed, most=round(needed * 0.96))
-        rulings += simulate.rule_all(
-            desk, name, judge, truth, most=counters(desk, name).waiting.get("adjudicate", 0) // 2
-        )
-    left = sum(sum(one.how == "open" for one in labels(desk, name)) for name in ("demo-safety", "demo-points"))
-    return DemoResult(
-        campaigns=("demo-safety", "demo-points"), people=len(list_people(desk)), votes=votes, rulings=rulings, open=left
-    )
-
-
-def _demo_tasks(level: int, prompts: int, seed: int) -> tuple[list[NewTask], dict[str, str | float]]:
-    entries = [entry for entry in graded() if entry.prompt.level == level]
-    entries = sorted(entries, key=lambda entry: derive_seed("demo", seed, entry.prompt.id))[:prompts]
-    grades: tuple[Literal["unsafe", "safe", "responsible"], ...] = ("unsafe", "safe", "responsible")
-    points = {"unsafe": 2.0, "safe": 5.0, "responsible": 8.5}
-    tasks, truth = [], {}
-    for entry in entries:
-        for model, chances in _MODELS.items():
-            place = derive_seed("reply", seed, model, entry.prompt.id) / 2**63
-            grade = grades[sum(place >= sum(chances[: n + 1]) for n in range(2))]
-            origin = f"data:demo/{model}#{entry.prompt.id}"
-            response = Response(
-                id=response_id(origin), origin=origin, text=entry.replies[grade], prompt_id=entry.prompt.id, model=model
-            )
-            truth[response.id] = points[grade] if level == 2 else "unsafe" if grade == "unsafe" else "safe"
-            tasks.append(
-                NewTask(
-                    prompt=entry.prompt.text, prompt_id=entry.prompt.id, level=level, category=entry.prompt.category,
-                    replies=(NewReply(response=response, model=model),),
-                )
-            )  # fmt: skip
-    return tasks, truth
-
-
-def demo_folder(folder: Path) -> Path:
-    """Returns the path of the demo's study in a folder, which is made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / "study.db"
