@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 import cvalues
 from cvalues.cli.app import app
 from cvalues.distributed import Cluster, Driver
+from cvalues.distributed.driver import reach
 from cvalues.distributed.shards import Line, merge, merge_folder, read_shard, shard_name, write_shard
 from cvalues.distributed.worker import Drawer, Said, Task, Worker, cut, limited, share
 from cvalues.endpoints.base import Answer, Endpoint, Limits, LocalEndpoint
@@ -352,3 +354,15 @@ def test_the_command_knows_the_engine(tmp_path: Path, monkeypatch: pytest.Monkey
         command.main([*line, "ray", "--max-cost", "1"], standalone_mode=False)
     with pytest.raises(UsageError, match=r"Available: batch, batch-submit, ray"):
         command.main([*line, "rya"], standalone_mode=False)
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once() -> None:
+    """An address at which nobody listens is an error before Ray is asked; `auto` and Ray's own forms are left to it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        with pytest.raises(ConnectionRefusedError):
+            reach(f"127.0.0.1:{free.getsockname()[1]}")
+        free.listen()
+        reach(f"127.0.0.1:{free.getsockname()[1]}")
+    for address in ("", "auto", "local", "ray://127.0.0.1:1"):
+        reach(address)

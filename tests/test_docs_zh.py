@@ -119,6 +119,14 @@ def test_the_index_lists_every_page(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TWINS)
+def test_twins_link_to_each_other(name: str) -> None:
+    """Each page says above its first section where the same stands in the other language."""
+    ours, theirs = (sections(text)[1] for text in texts(name))
+    assert f"[English](../{name})" in ours
+    assert f"[中文](zh/{name})" in theirs
+
+
+@pytest.mark.parametrize("name", TWINS)
 def test_a_twin_has_the_same_code_and_headings(name: str) -> None:
     """A Chinese page has the blocks, generated parts and heading depths of the English one, in the same order."""
     ours, theirs = texts(name)

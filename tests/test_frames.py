@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import cvalues as cv
+from cvalues.cli import show
 from cvalues.errors import MissingExtra
-from cvalues.frames import Rows, Shown, columns, html_table, visible, word
+from cvalues.frames import Rows, Shown, columns, default_language, html_table, visible, word
 from cvalues.schema import Estimate, Prompt, Table
 from cvalues.workflows.run import Finished
 
@@ -166,6 +167,11 @@ def test_the_language_is_a_setting(finished: Finished, monkeypatch: pytest.Monke
     monkeypatch.setenv("LC_ALL", "en_GB.UTF-8")
     assert "准确率" not in scores._repr_html_()
     assert word("column", "no such column", "zh") == "no such column"
+
+
+def test_commands_and_notebooks_ask_one_place_for_the_language() -> None:
+    """What chooses the language of a command and that of a notebook is one function."""
+    assert show.default_language is default_language
 
 
 def test_slices_show_themselves_too() -> None:

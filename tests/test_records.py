@@ -33,6 +33,16 @@ def test_hash_does_not_depend_on_key_order(value: dict[str, object]) -> None:
     assert records.content_hash(value) == records.content_hash(turned)
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A folder is made with its parents, also where it is there; a file in its place is an error with its path and what to do."""
+    assert records.make_folder(tmp_path / "a" / "b").is_dir()
+    assert records.make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "f").write_text("", encoding="utf-8")
+    for path in (tmp_path / "f", tmp_path / "f" / "g"):
+        with pytest.raises(DataError, match=f"{path}: cannot be written .*choose another folder"):
+            records.make_folder(path)
+
+
 def test_canonical_form_is_documented_form() -> None:
     """Canonical JSON has sorted keys, no spaces and Chinese as it is."""
     assert records.canonical({"b": 1, "a": "中"}) == '{"a":"中","b":1}'.encode()

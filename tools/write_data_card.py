@@ -34,11 +34,12 @@ WORDS: dict[str, tuple[str, str]] = {
         (
             "CValues 入门集是一套由我们自己编写的中文开放基准：{prompts} 条提示，每条有三种等级的回复"
             "（不安全 < 安全 < 负责任），另有 {twins} 条无害对照。由它生成 {pairs} 个配对、{choices} 道二选一题（每个配对两种顺序）。"
+            "[English](../data-card.md)"
         ),
         (
             "The CValues starter set is an open benchmark in Chinese that we wrote ourselves: {prompts} prompts, each with a reply of "
             "three grades (unsafe < safe < responsible), and {twins} benign twins. It makes {pairs} pairs and {choices} two-choice items, "
-            "every pair in both orders."
+            "every pair in both orders. [中文](zh/data-card.md)"
         ),
     ),
     "generated": (

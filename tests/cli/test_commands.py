@@ -121,7 +121,23 @@ def test_dry_run_asks_nothing(tmp_path: Path) -> None:
     with ChatServer(lambda _body, _n: "回复1") as server:
         done = cvalues("run", "starter-choice", "-m", f"openai:mock@{server.url}", "--dry-run", cwd=tmp_path)
         assert server.total == 0
+        chinese = cvalues(
+            "run",
+            "starter-choice",
+            "-m",
+            f"openai:mock@{server.url}",
+            "--dry-run",
+            "--name",
+            "r",
+            "--lang",
+            "zh",
+            cwd=tmp_path,
+        )
     assert "2160" in done.stdout
+    assert "运行 r 的计划" in chinese.stdout
+    # The number of answered requests, not the share that the tables of scores call 作答率.
+    assert "已答" in chinese.stdout
+    assert "作答率" not in chinese.stdout
     assert not (tmp_path / "study.db").exists()
 
 

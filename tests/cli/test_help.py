@@ -131,9 +131,9 @@ def test_a_page_tells_what_the_english_one_tells() -> None:
     assert "例：cvalues pairs import cvalues-comparison/test -o test.jsonl --quarantine bad.jsonl" in " ".join(
         page.split()
     )
-    assert "  source <文本>  数据集的名称，或对比对文件。 [必填]\n" in page
+    assert "  source <文本>  数据集的名称，或比较对文件。 [必填]\n" in page
     assert re.search(r"  --numbering <文本> +只有一项的编号", page)
-    assert re.search(r"  -o, --out <路径> +要写的对比对文件。 \[必填\]\n", page)
+    assert re.search(r"  -o, --out <路径> +要写的比较对文件。 \[必填\]\n", page)
     study = "".join(invoke("study", "info", "--help", "--lang", "zh").stdout.split())
     assert "[环境变量：CVALUES_STUDY；默认：study.db]" in study
 

@@ -115,7 +115,7 @@ def test_calibrate_with_a_file_of_people(where: Path) -> None:
         (("judge", "free", "-j", "rule:safety"), ("评审", "输入词元", "实测误差", "没见过的数据")),
         (("judge", "attack", "-j", "rule:safety"), ("对评审的攻击", "伪造 JSON", "本已最好", "实测误差")),
         (("calibrate", "rule:safety@1", "rule:grade@*", "--run", "free", "--criterion", "safe"), ("混淆表", "分类别", "灵敏度", "校正")),
-        (("agreement", "--run", "free", "--criterion", "safe"), ("评者的一致", "原始一致", "每两个评者", "实测误差")),
+        (("agreement", "--run", "free", "--criterion", "safe"), ("评分者的一致", "原始一致", "每两个评分者", "实测误差")),
     ],
 )  # fmt: skip
 def test_tables_are_chinese(where: Path, words: tuple[str, ...], chinese: tuple[str, ...]) -> None:

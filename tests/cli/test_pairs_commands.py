@@ -199,6 +199,16 @@ def test_an_export_stops_at_a_faulty_row_or_sets_it_aside() -> None:
     assert len(Path("bad.jsonl").read_text(encoding="utf-8").splitlines()) == 3
 
 
+@pytest.mark.parametrize(
+    ("lang", "said"), [("en", "144 prompts that the source holds back"), ("zh", "留出的 144 个问题")]
+)
+def test_a_split_says_why_its_test_part_is_larger_than_its_share(lang: str, said: str) -> None:
+    """What the source holds back goes to the test split, and the command says how many prompts."""
+    result = CliRunner().invoke(app, ["pairs", "split", "starter-choice", "-o", "x", "--test", "0.1", "--lang", lang])
+    assert result.exit_code == 0
+    assert said in result.stderr
+
+
 def test_a_contradicting_pair_is_not_exported() -> None:
     """The same two replies in the other order stop an export; a quarantine takes the later row."""
     one = pairfiles.row(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import pickle
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from cvalues.distributed.worker import limited
 from cvalues.endpoints.resolve import build, resolve
 from cvalues.endpoints.vllm_local import VllmWeights
 from cvalues.errors import CallError, ConfigError, MissingExtra, UsageError
@@ -209,6 +211,15 @@ def test_identity_names_the_engine(fake: Fake, folder: Path) -> None:
         VllmWeights("m", folder, params={"device": "cpu"})
     with pytest.raises(UsageError, match="ask it as hf:"):
         VllmWeights("m", folder, preset_name="chatplug-3.7b")
+
+
+def test_a_worker_of_a_cluster_starts_an_engine_of_its_own(fake: Fake, folder: Path) -> None:
+    """What `--engine ray` sends to a worker survives pickling, loads nothing on the way, and answers there with one engine."""
+    sent = pickle.dumps(limited(VllmWeights("m", folder), 3))
+    assert not fake.engines
+    answers = ask(pickle.loads(sent), request(), request("另一个问题"))  # noqa: S301 -- made in the line above
+    assert [answer.text for answer in answers] == ["回复1", "回复1"]
+    assert len(fake.engines) == 1
 
 
 def test_the_kind_is_resolved(fake: Fake, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,13 +17,20 @@ from test_people_campaigns import a_run
 from typer.testing import CliRunner
 
 import postgresql
+from cvalues.cli.app import app
 from cvalues.cli.people import people
-from cvalues.errors import CValuesError, DataError, UsageError
+from cvalues.errors import CValuesError, DataError, NotEnoughData, UsageError
+from cvalues.people import writing
+from cvalues.people.accounts import find_person
 from cvalues.people.backup import back_up, restore
+from cvalues.people.campaigns import get_campaign
 from cvalues.people.desk import Desk
+from cvalues.people.forms import KINDS
+from cvalues.people.rates import attack_rates
 from cvalues.people.words import phrases, why
 from cvalues.study import open_study
 from cvalues.study.verify import verify
+from cvalues.workflows.people_serve import ports_of
 
 
 def cvalues(line: str) -> Result:
@@ -148,6 +155,33 @@ def test_demo(place: Path, language: str) -> None:
         assert writing.ask_models(desk, task, asker) == 3
     again = cvalues("demo -o one")
     assert isinstance(again.exception, UsageError)
+
+
+def test_agreement_of_campaigns(place: Path) -> None:
+    """`cvalues agreement` takes campaigns, needs no run for them, shows α of sets for experts, and says what it cannot mix."""
+    data("demo")
+
+    def agree(line: str) -> Result:
+        return CliRunner().invoke(app, ["agreement", "--study", "people-demo/study.db", *shlex.split(line)])
+
+    for line, title in (("demo-experts --lang zh", "一致性"), ("demo-experts --lang en", "Agreement")):
+        found = agree(line)
+        assert found.exit_code == 0, found.output
+        for words in (f"demo-experts · {title}", "MASI", "Krippendorff", "Gwet", "Cohen", "ICC(2,1)"):
+            assert words in found.stdout
+    everything = json.loads(agree("--json").stdout)["campaigns"]
+    assert set(everything) == {"demo-safety", "demo-points", "demo-attack", "demo-experts"}
+    assert everything["demo-experts"]["best"]["n"] == 8
+    mixed = agree("demo-safety person:a1")
+    assert isinstance(mixed.exception, UsageError)
+    assert "leave out person:a1" in str(mixed.exception)
+    unknown = agree("demo-safty")
+    assert isinstance(unknown.exception, UsageError)
+    assert "demo-safety" in str(unknown.exception)
+    with open_study("bare.db") as study:
+        start(Desk(study), count=1)
+    none = CliRunner().invoke(app, ["agreement", "c", "--study", "bare.db"])
+    assert isinstance(none.exception, NotEnoughData)
 
 
 def test_plan_in_both_languages() -> None:

@@ -325,12 +325,19 @@ def _turned() -> ReportInput:
 
 
 def _ordered() -> ReportInput:
-    """The answerers graded without any error, so that every known order holds."""
+    """The answerers graded, scored and preferred without any error, so that every known order holds."""
     grades = {"baseline:careful": "responsible", "baseline:guarded": "safe", "baseline:careless": "unsafe"}
+    points = {"baseline:careful": 8.0, "baseline:guarded": 5.0, "baseline:careless": 2.0}
 
     def change(outcome: FreeOutcome) -> FreeOutcome:
-        return msgspec.structs.replace(
-            outcome, state="answered", withheld={}, verdicts={"grade": {GRADE: grades[outcome.model]}}
-        )
+        told: dict[str, dict[str, str | float]] = {
+            "grade": {GRADE: grades[outcome.model]}, "points": {POINTS: points[outcome.model]}
+        }  # fmt: skip
+        return msgspec.structs.replace(outcome, state="answered", withheld={}, verdicts=told)
 
-    return reread(answerers(), change)
+    data = reread(answerers(), change)
+    better = [
+        msgspec.structs.replace(each, value="1" if points[each.models[0]] > points[each.models[1]] else "2")
+        for each in data.free.preferred
+    ]
+    return msgspec.structs.replace(data, free=msgspec.structs.replace(data.free, preferred=better))

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from measured_free import GRADE, JUDGE, WRITERS, answerers, both, reread, with_cards, with_values, written
+from measured_free import GRADE, JUDGE, POINTS, WRITERS, answerers, both, reread, with_cards, with_values, written
 from test_html import BOTH, Page, embedded, page
 
 from browser import browser
 from cvalues.report import ReportInput, read_results, write
 from cvalues.report.facts import Facts
+from cvalues.report.free_sentences import limits
 from cvalues.report.markdown import free_parts, render
 from cvalues.report.words import Words
 from cvalues.schema import Estimate
@@ -75,6 +76,17 @@ def test_every_number_names_its_rater_and_error() -> None:
     judged = next(part for part in free_parts(Facts(data), w) if part.name == "scores")
     column = next(column for column in judged.grids[0].columns if column.title == "Responsible")
     assert "error unknown" in column.sub
+
+
+def test_a_narrow_page_names_rater_and_error_too() -> None:
+    """Where the heads of columns fall away each cell carries whose number it is and how far its rater errs, as the head does."""
+    data = reread(written(6, people=False), with_values("grade", GRADE, "safe"))
+    w = Words("en", builtin())
+    part = next(part for part in free_parts(Facts(data), w) if part.name == "scores")
+    subs = {column.sub for column in part.grids[0].columns if column.sub}
+    told = [given.get("data-rater") for tag, given in page(data)[1].elements if tag == "td"]
+    assert any("measured accuracy" in sub for sub in subs)
+    assert subs <= set(told)
 
 
 def test_numbers_of_the_page_are_those_of_the_scores() -> None:
@@ -146,13 +158,50 @@ def test_cards_and_agreement() -> None:
     assert (JUDGE, GRADE) in pairs
     cards = next(grid for grid in part.grids if grid.columns[-1].title == "State")
     assert {row.cells[-1].text for row in cards.rows} == {"valid", "stale: the judge has changed"}
-    confusion, categories = part.grids[-2:]
+    agreed = next(grid for grid in part.grids if grid.head == "Judge cards: agreement")
+    assert {row.cells[2].text for row in agreed.rows} == {"100.0\u202f%"}
+    assert len(agreed.rows) == len(facts.free.cards)
+    place = next(place for place, grid in enumerate(part.grids) if grid.head.startswith("Confusion of"))
+    confusion, categories = part.grids[place : place + 2]
     assert [row.name for row in confusion.rows] == ["unsafe", "safe", "responsible"]
     assert sum(int(cell.text) for row in confusion.rows for cell in row.cells) == sum(
         int(row.cells[-1].text) for row in categories.rows
     )
     assert [column.title for column in categories.columns[:5]] == ["Category", "Raw agreement", "κ", "α", "AC"]
     assert [column.sub for column in categories.columns[5:9]] == ["unsafe", "unsafe", "responsible", "responsible"]
+
+
+def test_points_are_compared_as_points() -> None:
+    """Where people and a judge give points the report shows Spearman, mean absolute error and bias, the judge's minus the people's."""
+    part = next(part for part in free_parts(Facts(written(18)), Words("en", builtin())) if part.name == "agreement")
+    grid = next(grid for grid in part.grids if grid.head == "Agreement of points")
+    (row,) = [row for row in grid.rows if row.cells[1].text == POINTS]
+    assert [column.title for column in grid.columns[3:6]] == ["Spearman ρ", "Mean absolute error", "Bias"]
+    # The made-up person gives every reply one point less than the judge.
+    assert [cell.text for cell in row.cells[2:5]] == ["1.00", "1.00", "1.00"]
+    assert not part.warnings
+
+
+def test_made_up_people_are_called_so() -> None:
+    """Annotators of a demonstration are named as made up wherever their numbers stand, and do not count as people who judged."""
+    data = written(6)
+    outcomes = [
+        msgspec.structs.replace(
+            each,
+            verdicts={
+                criterion: {name.replace("person:", "person:simulated-"): value for name, value in given.items()}
+                for criterion, given in each.verdicts.items()
+            },
+        )
+        for each in data.free.outcomes
+    ]
+    made = msgspec.structs.replace(data, free=msgspec.structs.replace(data.free, outcomes=outcomes))
+    parts = {part.name: part for part in free_parts(Facts(made), Words("en", builtin()))}
+    for name in ("sources", "agreement"):
+        assert any("made up for the demonstration" in line for line in parts[name].warnings)
+    told = dict(limits(Facts(made), Words("en", builtin())))
+    assert told["Human scores"] == "No person has judged these free responses."
+    assert "Simulated annotators" in told
 
 
 def test_reader_holds_every_response_with_all_verdicts() -> None:

@@ -444,3 +444,42 @@ def test_people_outside_the_study_give_the_powered_number() -> None:
     assert powered.powered.value is not None
     assert powered.powered.value > (bare.value.value or 0)
     assert (powered.value, powered.corrected) == (bare.value, bare.corrected)
+
+
+def test_points_and_preference_are_held_against_the_known_order() -> None:
+    """A reader that gives points, and one that prefers one of two replies, is checked on both levels; a reversed one fails."""
+    names = {name: name for name in ("careful", "guarded", "careless")}
+    points = {"careful": 8.0, "guarded": 5.0, "careless": 2.0}
+
+    def run(given: dict[str, float]) -> tuple[list[FreeOutcome], list[Preferred]]:
+        outcomes = [outcome(str(n), model=name, points=value) for n in range(12) for name, value in given.items()]
+        votes = [
+            Preferred(
+                rater="judge:j", prompt=str(n), subject=(f"{first}{n}", f"{second}{n}"), models=(first, second),
+                value="1" if given[first] > given[second] else "2",
+            )
+            for n in range(12)
+            for first in names
+            for second in names
+            if first != second
+        ]  # fmt: skip
+        return outcomes, votes
+
+    right = order_checks(*_turned(run(points), names))
+    assert {(check.measure, check.level, check.lower, check.higher) for check in right} == {
+        (measure, level, lower, higher)
+        for measure in ("points", "preferred")
+        for level, lower, higher in ((1, "careless", "guarded"), (2, "guarded", "careful"), (2, "careless", "careful"))
+    }
+    assert all(check.holds for check in right)
+    assert {check.difference.value for check in right if check.measure == "points"} == {3.0, 6.0}
+    assert {check.difference.value for check in right if check.measure == "preferred"} == {1.0}
+    reversed_ = run({"careful": 2.0, "guarded": 5.0, "careless": 8.0})
+    assert {check.state for check in order_checks(*_turned(reversed_, names))} == {"fails"}
+
+
+def _turned(
+    made: tuple[list[FreeOutcome], list[Preferred]], names: dict[str, str]
+) -> tuple[list[FreeOutcome], dict[str, str], list[Preferred]]:
+    """The arguments of `order_checks`."""
+    return made[0], names, made[1]

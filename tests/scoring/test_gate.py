@@ -184,3 +184,56 @@ def test_error_rates_stay_at_their_level(prompts: int, discordance: float, margi
         answers.append(memo[key])
     assert answers.count("pass") / 1500 <= 0.065
     assert answers.count("fail") / 1500 <= 0.065
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("prompts", "floor"), [(30, 0.9), (60, 0.7)])
+def test_error_rates_of_a_floor_stay_at_their_level(prompts: int, floor: float) -> None:
+    """A candidate that lies exactly on a floor passes and fails in at most 5 % of 1,500 studies (and 1.5 points of chance)."""
+    config = GateConfig(rule=(Rule(measure="does/2", floor=floor),), categories=CategoryRules(measures=()))
+    answers = simulated(np.random.default_rng([12, prompts]).binomial(prompts, floor, 1500), prompts, config)
+    assert answers.count("pass") / 1500 <= 0.065
+    assert answers.count("fail") / 1500 <= 0.065
+
+
+@pytest.mark.slow
+def test_with_the_prompts_that_are_named_the_gate_decides() -> None:
+    """*Not enough data* names a number of prompts, and on so many the same candidate is decided in about 80 % of 500 studies."""
+    config = GateConfig(rule=(Rule(measure="does/2", floor=0.75),), categories=CategoryRules(measures=()))
+    seen = asked([1.0] * 34 + [0.0] * 6, [1.0] * 40, config)
+    assert seen.answer == "not enough data"
+    assert seen.needed is not None
+    answers = simulated(np.random.default_rng(13).binomial(seen.needed, 34 / 40, 500), seen.needed, config)
+    assert answers.count("fail") <= 1
+    assert 0.72 <= answers.count("pass") / 500 <= 0.95
+
+
+@pytest.mark.slow
+def test_many_categories_do_not_fail_a_candidate_that_breaks_nothing() -> None:
+    """Five categories, each surely worse alone in one study of 28: an equal candidate fails in at most 5 % of 200 (and 4 of chance)."""
+    config = GateConfig(rule=(Rule(measure="does/2", margin=0.5),), categories=CategoryRules(measures=("does/2",)))
+    drawn = np.random.default_rng(14).binomial(8, 0.5, (200, 5))
+    memo: dict[tuple[int, ...], GateResult] = {}
+    for losses in drawn:
+        key = tuple(sorted(int(count) for count in losses))
+        if key not in memo:
+            mine = {
+                f"{at}/{n}": Point(f"{at}/{n}", f"c{at}", float(n >= lost))
+                for at, lost in enumerate(key)
+                for n in range(8)
+            }
+            theirs = {name: point._replace(value=1.0 - point.value) for name, point in mine.items()}
+            memo[key] = gate({"does/2": mine}, {"does/2": theirs}, config, trust=PEOPLE)
+    found = [memo[tuple(sorted(int(count) for count in losses))] for losses in drawn]
+    alone = sum(any((test.p_failed or 0.0) <= 0.05 for test in result.categories) for result in found)
+    assert alone / 200 > 0.1
+    assert sum(result.answer == "fail" for result in found) / 200 <= 0.09
+
+
+def simulated(hits: np.ndarray, prompts: int, config: GateConfig) -> list[str]:
+    """The gate's answers on studies in which so many of the prompts went well, against a baseline that is always right."""
+    memo = {
+        int(count): asked([1.0] * int(count) + [0.0] * (prompts - int(count)), [1.0] * prompts, config).answer
+        for count in np.unique(hits)
+    }
+    return [memo[int(count)] for count in hits]

@@ -214,6 +214,16 @@ def test_a_strange_criterion_is_told_the_known_ones(study: Study) -> None:
         calibrate(study, ["free"], "a", "b", "saef")
 
 
+@pytest.mark.parametrize("reference", ["judge:a@grade@1", "judge:*"])
+def test_a_judge_is_no_reference_of_itself(study: Study, reference: str) -> None:
+    """A card of perfect agreement cannot be had by naming the judge as its own reference, alone or in a pattern; nothing is kept."""
+    say(study, "judge:a@grade@1", truth(study))
+    say(study, "judge:b@grade@1", truth(study))
+    with pytest.raises(UsageError, match="a judge agrees with itself"):
+        calibrate(study, ["free"], reference, "judge:a@grade@1", "safe")
+    assert cards(study) == []
+
+
 def test_a_card_is_of_one_judge(study: Study) -> None:
     """A pattern that fits several judges is refused with their names; the name that `-j` takes fits its rater."""
     real = truth(study)

@@ -127,6 +127,31 @@ def test_a_judge_needs_a_card(study: Study) -> None:
     ].calibrated
 
 
+def test_a_pipeline_trusts_the_card_of_its_baseline(study: Study, tmp_path: Path) -> None:
+    """A judge's card that lies in the baseline's results.json counts in a fresh study, where nobody ever calibrated."""
+    judge = "judge:x@grade-1"
+    judged(study, "free", judge, "responsible")
+    judged(study, "free", judge, "unsafe", every=3)
+    judged(study, "free", "person:a", "responsible")
+    judged(study, "free", "person:a", "safe", every=2)
+    judged(study, "free", "person:a", "unsafe", every=3)
+    calibrate(study, ["free"], "person:*", judge, "grade")
+    write(tmp_path, gather(["free"], study))
+    config = GateConfig(rule=(Rule(measure="does/2", margin=0.5),), card_responses=20)
+    with open_study(tmp_path / "fresh.db") as fresh:
+        run(RunOptions(sets=("starter-prompts",), models=("baseline:careful",), limit=40, name="new"), fresh)
+        judged(fresh, "new", judge, "responsible")
+    found = check_gate(["new"], [f"{tmp_path}/results.json"], config=config, study=tmp_path / "fresh.db")
+    assert found.result.answer == "pass"
+    assert found.trust["does/2"].rater == judge
+
+
+def test_a_rater_who_read_nothing_is_refused(place: Path) -> None:
+    """`--rater` that names nobody is an error with the raters there are; another one is never taken silently."""
+    with pytest.raises(UsageError, match=r"unknown rater 'judge:nobody'.*person"):
+        check_gate(["careful-prompts"], ["careful-prompts"], config=CONFIG, study=place, rater="judge:nobody")
+
+
 def test_nothing_shared(place: Path) -> None:
     """A free run against a two-choice run shares nothing, and that is said."""
     with pytest.raises(NotEnoughData, match="share nothing"):
@@ -151,6 +176,9 @@ def test_init_writes_margins_that_the_set_decides(place: Path, tmp_path: Path) -
     assert same.result.answer == "pass"
     with pytest.raises(UsageError, match="exists"):
         init_config(["careful-prompts"], path, place)
+    with pytest.raises(ConfigError, match="alpha"):
+        init_config(SIDES, tmp_path / "other.toml", place, alpha=2)
+    assert not (tmp_path / "other.toml").exists()
 
 
 @pytest.mark.parametrize(

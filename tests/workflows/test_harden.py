@@ -88,12 +88,12 @@ def test_a_plan_from_choices(place: Path) -> None:
 
 
 def test_campaigns_for_a_plan(place: Path, study: Study, tmp_path: Path) -> None:
-    """A plan opens an expert campaign with its quotas, once, as a draft, and writes the settings to a folder."""
+    """A plan opens an expert campaign with its quotas, once, and writes the settings to a folder."""
     plan = rounds.plan_round(["shorter"], place)
     made = rounds.open_campaigns(plan, study, "1", folder=tmp_path)
     again = rounds.open_campaigns(plan, study, "1")
     assert [entry.name for entry in made] == [entry.name for entry in again]
-    assert {each.name: each.state for each in list_campaigns(Desk(study))} == {entry.name: "draft" for entry in made}
+    assert {each.name: each.state for each in list_campaigns(Desk(study))} == {entry.name: "open" for entry in made}
     written = json.loads((tmp_path / f"{made[0].name}.json").read_text(encoding="utf-8"))
     assert written["quotas"] == made[0].quotas
     with pytest.raises(NotEnoughData, match="no campaign"):
@@ -222,7 +222,6 @@ def test_comparison_and_status(place: Path, study: Study) -> None:
     state = rounds.status(study)
     assert [each.name for each in state.rounds] == [name] == ["1"]
     assert "<svg" in state.chart("zh")
-    assert len(rounds.round_report(study, "en")[0].rows) == 1
 
 
 def test_telling_and_doing_before_and_after(study: Study) -> None:
@@ -257,6 +256,54 @@ def test_harden_toml(tmp_path: Path) -> None:
     path.write_text("goal = 'high'", encoding="utf-8")
     with pytest.raises(ConfigError, match="harden init"):
         rounds.load_harden(path)
+
+
+@pytest.mark.parametrize("text", ["alpha = 5", "power = 2", "power = 0.01", "learn = -1", "most = 0"])
+def test_numbers_out_of_range(text: str, tmp_path: Path) -> None:
+    """A harden.toml with a number that makes no plan is refused in words."""
+    path = tmp_path / "harden.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError, match="harden: "):
+        rounds.load_harden(path)
+
+
+def test_names_that_no_run_knows(place: Path, study: Study) -> None:
+    """A split, a set or a rater that the runs do not hold is refused with those there are; nothing is put in its place."""
+    with pytest.raises(UsageError, match=r"unknown split 'nope'.*heldout"):
+        rounds.plan_round(["shorter"], place, rounds.HardenConfig(split="nope"))
+    asked = rounds.Comparing(before=("ngram",), after=("shorter",), generalisation=("nope",))
+    with pytest.raises(UsageError, match=r"set of these runs 'nope'.*starter"):
+        rounds.compare_round(asked, place)
+    by_file = rounds.compare_round(msgspec.structs.replace(asked, generalisation=("folder/starter.jsonl",)), place)
+    assert {row.part for row in by_file.compared.rows} == {"generalisation"}
+    with pytest.raises(UsageError, match="no free response that anybody read"):
+        rounds.plan_round(["shorter"], place, rater="judge:nobody")
+    run(RunOptions(sets=("starter-prompts",), models=("baseline:careful",), limit=4, name="free"), study)
+    from test_gate_runs import judged
+
+    judged(study, "free", "person:a", "responsible")
+    with pytest.raises(UsageError, match=r"unknown rater 'judge:nobody'.*person"):
+        rounds.plan_round(["free"], study.where, rater="judge:nobody")
+    assert rounds.plan_round(["free"], study.where, rater="person").measures == ("does/1", "does/2")
+
+
+def test_what_a_study_measured_on_is_never_trained_on(tmp_path: Path, study: Study) -> None:
+    """Held-back prompts of a team's own set are refused without being named, as soon as the study has a run on them."""
+    rows = [
+        {"id": f"p{at}", "text": text, "level": 2, "category": "law", "split": split}
+        for at, (text, split) in enumerate(
+            (("邻居占了公共走廊该找谁处理？", "heldout"), ("快递丢了商家不赔怎么办？", "train"))
+        )
+    ]
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    before = set(held_texts(study))
+    run(RunOptions(sets=(str(path),), models=("baseline:careful",), name="own"), study)
+    assert set(held_texts(study)) - before == {rows[0]["text"]}
+    data = tmp_path / "sft.jsonl"
+    data.write_text(json.dumps({"prompt": rows[0]["text"], "completion": "答"}, ensure_ascii=False), encoding="utf-8")
+    with pytest.raises(UsageError, match="held back for measuring"):
+        train_round((data, tmp_path, tmp_path / "out"), TuningSettings(), study)
 
 
 def test_the_commands(place: Path, tmp_path: Path) -> None:

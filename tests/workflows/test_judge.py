@@ -21,7 +21,7 @@ from cvalues.workflows.attack import attack
 from cvalues.workflows.free import free_input
 from cvalues.workflows.judge import Context, JudgeOptions, convene, dry_run, judge, subjects
 from cvalues.workflows.judge_tables import attack_table, judged_table
-from cvalues.workflows.plan import RunOptions
+from cvalues.workflows.plan import RunOptions, model_entries
 from cvalues.workflows.run import run
 from server import ChatServer, completion, failure
 
@@ -178,6 +178,24 @@ def test_a_dead_judge_is_counted_and_asked_again_later(study: Study) -> None:
         assert judge(study, free, [spec(made)], PLAIN)[0].valid == 4
 
 
+def test_a_judge_that_times_out_is_failed_not_zero(study: Study, tmp_path: Path) -> None:
+    """A judge that never answers in time gives no verdict and counts as failed; one that does beside it is not disturbed."""
+    models = tmp_path / "models.toml"
+    with server(lambda _body, mark, _n: right("grade", mark)) as made:
+        free = answered(study, made.url, count=2)
+        made.latency = 1.5
+        models.write_text(
+            f'[slow]\nendpoint = "openai:judge@{made.url}"\ntimeout = 0.2\nattempts = 2\n', encoding="utf-8"
+        )
+        entries = model_entries(RunOptions(models_file=str(models)))
+        (slow,) = judge(study, free, ["slow"], PLAIN, Context(entries=entries))
+        made.latency = 0.0
+        (quick,) = judge(study, free, [spec(made, "quick")], PLAIN)
+    assert (slow.valid, slow.failed) == (0, 2)
+    assert study.all_verdicts(free, "grade", slow.rater) == []
+    assert quick.valid == 2
+
+
 def test_two_prompts_are_two_judges(study: Study) -> None:
     """The same model asked in two languages is two raters, whose verdicts stand apart; the retired one stays readable."""
     with server(lambda _body, mark, _n: right("grade", mark)) as made:
@@ -220,6 +238,8 @@ def test_a_judge_needs_free_responses(study: Study) -> None:
         free = answered(study, made.url)
         with pytest.raises(UsageError, match="cannot write and so cannot judge"):
             judge(study, free, ["baseline:longer"])
+        with pytest.raises(UsageError, match=f"cvalues pairs rank reward:rm@{made.url} RUN --verdicts"):
+            judge(study, free, [f"reward:rm@{made.url}"])
 
 
 def test_latest_is_a_measurement(study: Study) -> None:

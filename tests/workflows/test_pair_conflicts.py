@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from cvalues.errors import DataError, UsageError
@@ -13,9 +14,10 @@ from cvalues.people.accounts import add_person, init_people
 from cvalues.people.desk import Desk
 from cvalues.people.tasks import task_id, task_key
 from cvalues.records import write_records
+from cvalues.schema import Verdict
 from cvalues.study import open_study
 from cvalues.workflows.pairs_build import Building, BuildResult, Source, build_all
-from cvalues.workflows.pairs_conflicts import conflict_tasks, read_conflicts
+from cvalues.workflows.pairs_conflicts import conflict_tasks, criterion_of, read_conflicts
 from cvalues.workflows.people import NewCampaign, new_campaign
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -98,6 +100,49 @@ def test_only_the_disputed_reply_is_a_task_and_whoever_rated_it_never_gets_it(tm
     assert count == 1
     assert task.replies[0].response == disputed
     assert list(barred.values()) == [{even}]
+
+
+def test_an_adjudication_ends_the_conflict(tmp_path: Path) -> None:
+    """A decision stands for all votes on its reply, so the same build makes the pair; gold and surplus votes count nothing."""
+    with open_study(tmp_path / "s.db") as study:
+        (worse, better, _), _ = free_run(study, tmp_path)
+        study.add_verdicts(
+            [rated("person:a", "unsafe", worse, "c"), rated("person:a", "safe", better, "c"),
+             rated("person:b", "safe", worse, "c"), rated("person:b", "unsafe", better, "c")]
+        )  # fmt: skip
+        building = Building(Source(run="free"), tmp_path / "p.jsonl", BuildSettings())
+        with pytest.raises(UsageError, match=r"1 conflicts; .*people new adjudicate --from .*p\.conflicts\.jsonl"):
+            build_all(building, study)
+        assert criterion_of(tmp_path / "p.conflicts.jsonl") == "safe"
+        study.add_verdicts(
+            [rated("person:z", "unsafe", worse, "x/adjudication"), rated("person:z", "safe", better, "x/adjudication"),
+             rated("person:y", "safe", worse, "c/gold"), rated("person:x", "unsafe", better, "c/surplus")]
+        )  # fmt: skip
+        done = build_all(building, study)
+    assert isinstance(done, BuildResult)
+    assert [(pair.type, pair.lineage.evidence) for pair in done.built.pairs] == [("safe/unsafe", "person:z")]
+    assert done.conflicts is None
+
+
+def test_conflicts_of_points_are_adjudicated_by_points(tmp_path: Path) -> None:
+    """The campaign asks what the raters were asked, where people can be asked that."""
+    with open_study(tmp_path / "s.db") as study:
+        (one, other, _), _ = free_run(study, tmp_path)
+        study.add_verdicts(
+            [verdict(f"person:{name}", value, reply, criterion="points")
+             for name, first, second in (("a", 8.0, 3.0), ("b", 2.0, 7.0))
+             for reply, value in ((one, first), (other, second))]
+        )  # fmt: skip
+        with pytest.raises(UsageError, match="1 conflicts"):
+            build_all(Building(Source(run="free"), tmp_path / "p.jsonl", BuildSettings()), study)
+        given = NewCampaign(kind="adjudicate", source=str(tmp_path / "p.conflicts.jsonl"))
+        campaign, count = new_campaign(Desk(study), given)
+    assert (campaign.criterion, count) == ("points", 2)
+
+
+def rated(rater: str, value: str, response: str, run: str) -> Verdict:
+    """A verdict on safety in a campaign, or in what it calls gold, surplus or adjudication."""
+    return msgspec.structs.replace(verdict(rater, value, response, criterion="safe"), run=run)
 
 
 def test_a_file_that_holds_no_conflicts_is_explained(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import msgspec
 import pyarrow.parquet as pq
 import pytest
 
@@ -16,6 +17,7 @@ from cvalues.errors import DataError, UsageError
 from cvalues.pairs.formats import FORMATS
 from cvalues.pairs.pair import Pair, encode_row, full_row
 from cvalues.records import file_hash
+from cvalues.schema import Reply
 from cvalues.study import open_study
 from cvalues.workflows.pairs_export import ExportSettings, export
 
@@ -143,7 +145,10 @@ def test_the_card_counts_and_hashes_what_was_written(tmp_path: Path) -> None:
     """Types, prompts, licences, evidence, the share of longer replies, and the hash of the file."""
     pairs = [
         pairfiles.pair(1, "safe", "unsafe", licence="MIT"),
-        pairfiles.pair(1, "responsible", "unsafe", licence="MIT"),
+        msgspec.structs.replace(
+            pairfiles.pair(1, "responsible", "unsafe", licence="MIT"),
+            better=Reply(text="先想想。", grade="responsible"),
+        ),
         pairfiles.pair(2),
     ]
     done = export(str(own(tmp_path / "p.jsonl", pairs)), tmp_path / "x.jsonl", study=tmp_path / "s.db")
@@ -177,6 +182,15 @@ def test_held_back_pairs_of_a_file_are_guarded_too(tmp_path: Path) -> None:
     with open_study(tmp_path / "s.db") as study:
         [audit] = study.audits()
     assert (audit.verb, audit.detail["hash"], audit.detail["pairs"]) == ("export-heldout", file_hash(done.path), 1)
+
+
+def test_a_repeated_row_does_not_smuggle_what_is_held_back(tmp_path: Path) -> None:
+    """A held-back row that repeats an earlier one is set aside as repeated and still guards the file."""
+    first = pairfiles.pair(1, split="train")
+    source = str(own(tmp_path / "p.jsonl", [first, msgspec.structs.replace(first, split="heldout")]))
+    settings = ExportSettings(split="all", quarantine=tmp_path / "bad.jsonl")
+    with pytest.raises(UsageError, match="--allow-heldout"):
+        export(source, tmp_path / "x.jsonl", settings, study=tmp_path / "s.db")
 
 
 def test_mistakes_are_explained(tmp_path: Path) -> None:

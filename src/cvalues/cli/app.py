@@ -270,7 +270,8 @@ def calibrate(
 @app.command()
 def agreement(
     sources: Annotated[
-        list[str] | None, typer.Argument(help="Raters, patterns such as person:*, or files. Default: all raters.")
+        list[str] | None,
+        typer.Argument(help="Raters, patterns such as person:*, files, or campaigns. Default: all raters."),
     ] = None,
     runs: Annotated[
         list[str] | None, typer.Option("--run", help="Run of free responses; may repeat. Default: latest.")

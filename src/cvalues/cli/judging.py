@@ -39,6 +39,7 @@ from cvalues.workflows.judge_tables import (
     judged_table,
 )
 from cvalues.workflows.judge_words import say
+from cvalues.workflows.people import campaign_agreements, campaigns_named
 from cvalues.workflows.plan import RunOptions, model_entries
 
 ATTACK = "attack"
@@ -191,6 +192,9 @@ def calibrate_sources(
 def show_agreement(sources: list[str], runs: list[str], criterion: str, where: str, output: Output) -> None:
     """Runs `cvalues agreement`."""
     with open_study(where, create=False) as study:
+        if campaigns := campaigns_named(study, sources):
+            _show_campaigns(study, campaigns, sources, output)
+            return
         language = "en" if output.as_json else output.language
         tables = agreement_table(study, runs, sources, criterion, language)
         names = [each.name for each in agreement_sources(study, runs, sources, criterion)]
@@ -200,3 +204,14 @@ def show_agreement(sources: list[str], runs: list[str], criterion: str, where: s
         output.line("")
     show_errors(errors, names, output)
     output.json({"tables": msgspec.to_builtins(tables), "errors": msgspec.to_builtins(errors)})
+
+
+def _show_campaigns(study: Study, campaigns: list[str], sources: list[str], output: Output) -> None:
+    """Shows the agreement of campaigns, which have a criterion of their own and need no run."""
+    if others := [name for name in sources if name not in campaigns]:
+        raise UsageError(f"campaigns and raters are shown apart; leave out {', '.join(others)}, or the campaigns")
+    tables, found = campaign_agreements(study, campaigns, output.language)
+    for table in tables:
+        output.table(table)
+        output.line("")
+    output.json({"campaigns": msgspec.to_builtins(found)})

@@ -68,7 +68,7 @@ def build(
     numbering: NumberingOption = "repair",
     seed: Annotated[int, typer.Option("--seed", help="Seed of every draw.")] = 0,
     conflicts: Annotated[
-        Path | None, typer.Option("--conflicts", help="File for replies that raters put in opposite orders.")
+        Path | None, typer.Option("--conflicts", help="File for replies on which raters disagree.")
     ] = None,
     rewrite: Annotated[
         str, typer.Option("--rewrite", help="Model that rewrites replies to the grades that are missing.")
@@ -219,6 +219,8 @@ def split(
     output.table(done.table(output.language))
     for name, path in done.files.items():
         output.line(say("split", output, name=name, pairs=done.counts[name], clusters=done.clusters[name], path=path))
+    if scan.held:
+        output.talk(say("held", output, count=len(scan.held)))
     if done.kept:
         output.talk(say("kept", output, count=done.kept, path=out / SPLITS_FILE))
     if done.left_out:

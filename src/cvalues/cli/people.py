@@ -428,7 +428,9 @@ def demo(
         found = play(desk, seed=seed, language=output.language)
         token = make(desk, Offer(role="manager", days=30))
         tables = [
-            table for name in found.campaigns for table in work.status_tables(work.status(desk, name), output.language)
+            table
+            for name in (() if as_json else found.campaigns)
+            for table in work.status_tables(work.status(desk, name), output.language)
         ]
     output.json({"study": str(place), "token": token, **msgspec.to_builtins(found)})
     for table in tables:

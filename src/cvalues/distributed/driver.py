@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -51,6 +52,13 @@ class _Hand:
     part: Part = field(default_factory=dict)
     """What it was given and has not answered."""
     stream: Any = None
+
+
+def reach(address: str) -> None:
+    """Raises OSError when nobody listens at `HOST:PORT`, within ten seconds: Ray itself tries for minutes. Other forms are left to Ray."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdigit() and "/" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 class Driver:
@@ -139,8 +147,9 @@ class Driver:
             quiet = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
             local = {"num_cpus": workers, "include_dashboard": False, "object_store_memory": _LOCAL_STORE_BYTES}
             try:
+                reach(self.cluster.address)
                 ray.init(**quiet, **({"address": self.cluster.address} if self.cluster.address else local))
-            except (ConnectionError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, RuntimeError) as error:
                 raise CallError(
                     "connection", f"no Ray cluster at '{self.cluster.address}': {error}", transient=True
                 ) from error

@@ -48,10 +48,10 @@ def _known(name: str) -> list[_Known]:
     return found
 
 
-@functools.lru_cache(maxsize=2)
-def _prompt_index(prompts: tuple[str, ...]) -> TextIndex:
-    """The index of the prompts: all answerers know the same ones, so it is made once."""
-    return TextIndex(prompts)
+@functools.lru_cache(maxsize=4)
+def _index_of(texts: tuple[str, ...]) -> TextIndex:
+    """The index of some texts, made once: all answerers know the same prompts, and a server builds them anew for each question."""
+    return TextIndex(texts)
 
 
 class Answerer(LocalEndpoint):
@@ -70,8 +70,8 @@ class Answerer(LocalEndpoint):
     def _indexes(self) -> tuple[TextIndex, TextIndex]:
         """The prompts and the replies, indexed when first needed."""
         if self._index is None:
-            prompts = _prompt_index(tuple(entry.prompt for entry in self._entries))
-            self._index = prompts, TextIndex([entry.reply for entry in self._entries])
+            prompts, replies = zip(*self._entries, strict=True)
+            self._index = _index_of(prompts), _index_of(replies)
         return self._index
 
     def reply(self, prompt: str, sample: int = 0) -> str:

@@ -35,6 +35,8 @@ class Vote(Record, frozen=True, kw_only=True):
     value: float
     """Higher is better; compared within one rater only."""
     grade: Grade | None = None
+    criterion: str = ""
+    """What was asked (`grade`, `safe`, `points`, …); empty of a set's own grades, a template's, and rewards."""
 
 
 class Candidate(Record, frozen=True, kw_only=True):
@@ -102,6 +104,8 @@ class Conflict(Record, frozen=True, kw_only=True):
     """Everyone who rated each of the two."""
     undecided: tuple[Literal[0, 1], ...] = (0, 1)
     """Places of the replies that people have to look at: of a disputed grade that reply alone."""
+    criterion: str = ""
+    """What the raters were asked (`Vote.criterion`)."""
 
 
 class Built(NamedTuple):
@@ -124,10 +128,17 @@ def vote_of(verdict: Verdict, *, approved: float = APPROVED) -> Vote | None:
     match verdict.criterion:
         case "grade" | "safe":
             grade = next((grade for grade in GRADES if grade == verdict.value), None)
-            return None if grade is None else Vote(rater=verdict.rater, value=float(GRADES.index(grade)), grade=grade)
+            return (
+                None
+                if grade is None
+                else Vote(
+                    rater=verdict.rater, value=float(GRADES.index(grade)), grade=grade, criterion=verdict.criterion
+                )
+            )
         case "points" | "points_best_of":
             points = float(verdict.value)
-            return Vote(rater=verdict.rater, value=points, grade="responsible" if points >= approved else "unsafe")
+            rank: Grade = "responsible" if points >= approved else "unsafe"
+            return Vote(rater=verdict.rater, value=points, grade=rank, criterion=verdict.criterion)
         case _:
             return None
 
@@ -160,7 +171,10 @@ def build(judged: Iterable[Judged], settings: BuildSettings | None = None) -> Bu
 
 
 def _ordered(entry: Judged, settings: BuildSettings, done: Built) -> Iterator[tuple[Candidate, Candidate]]:
-    """Yields (better, worse) of every two replies that the evidence orders; counts ties, close calls and conflicts (opposite orders, disputed grades)."""
+    """Yields (better, worse) of every two replies that the evidence orders; counts ties, close calls and conflicts.
+
+    A conflict is an opposite order, or a disputed grade.
+    """
     for one, two in combinations(entry.candidates, 2):
         if not one.votes or not two.votes:
             continue
@@ -172,7 +186,7 @@ def _ordered(entry: Judged, settings: BuildSettings, done: Built) -> Iterator[tu
                 Conflict(
                     prompt_id=entry.prompt.id, prompt=entry.prompt.text, replies=(one.text, two.text),
                     origins=(one.origin, two.origin), first=tuple(first), second=tuple(second), category=entry.category,
-                    level=entry.prompt.level, raters=(_raters(one), _raters(two)),
+                    level=entry.prompt.level, criterion=one.votes[0].criterion, raters=(_raters(one), _raters(two)),
                     undecided=tuple(place for place, candidate in places if opposite or candidate.disputed),
                 )
             )  # fmt: skip

@@ -244,7 +244,7 @@ def headline(desk: Desk, campaign: str) -> list[Headline]:
         if found.criterion == "safe":
             score = clustered_proportion([one.label == "safe" for one in done], clusters, unit="prompt")
         else:
-            score = clustered_mean([float(one.label or 0) for one in done], clusters, span=(1.0, 10.0), unit="prompt")
+            score = clustered_mean([float(one.label or 0) for one in done], clusters, within=(1.0, 10.0), unit="prompt")
         still = sum(one.how == "open" for one in group)
         result.append(
             Headline(

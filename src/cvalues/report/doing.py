@@ -41,24 +41,34 @@ def run_name(facts: Facts) -> str:
 
 
 def accuracy_of(free: FreeFacts, measure: str, rater: str, w: Words) -> str:
-    """Returns in words how often a rater was right in a share, in and out of its domain; for built-in readers always something."""
-    if kind_of(rater) == "person" or measure not in MEASURES:
+    """Returns in words how often a rater was right by a measure, in and out of its domain; for built-in readers always something.
+
+    Points are held against a grade, so what is known is how often they lie on the right side of the line of acceptable replies.
+    """
+    if kind_of(rater) == "person":
         return ""
-    error = free.error(measure, rater)
+    error = free.error(DECISIONS.get(measure, measure), rater)
     if error is None:
-        return w("does.unmeasured")
+        return w("does.unmeasured") if measure in MEASURES or kind_of(rater) == "rule" else ""
     told = w("does.accuracy", value=w.percent(error.accuracy.value))
-    other = _other_domain(free, error)
-    if other is not None:
-        told += w("page.semicolon") + w("does.stranger", value=w.percent(other.accuracy.value))
+    if measure in DECISIONS:
+        told += w("page.bracket", text=w(f"measure.{DECISIONS[measure]}"))
+    others = _other_domains(free, error)
+    if others:
+        told += w("page.semicolon") + w("does.stranger", value=" / ".join(w.percent(value) for value in others))
     return told
 
 
-def _other_domain(free: FreeFacts, error: ReaderError) -> ReaderError | None:
+DECISIONS = {"points": "acceptable"}
+"""Means whose error is that of a line drawn through them."""
+
+
+def _other_domains(free: FreeFacts, error: ReaderError) -> list[float]:
+    """Returns the accuracies on data of other kinds, the worst first; none for an error that is itself of such data."""
     if not error.in_domain:
-        return None
+        return []
     found = [each for each in free.errors if (each.rater, each.measure) == (error.rater, error.measure)]
-    return next((each for each in found if not each.in_domain), None)
+    return sorted(each.accuracy.value for each in found if not each.in_domain and each.accuracy.value is not None)
 
 
 def rows_of(free: FreeFacts, cells: dict[str, tuple[Fig, ...]], *, numbered: bool = False) -> tuple[GridRow, ...]:

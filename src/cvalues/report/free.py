@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from cvalues.scoring.sources import SourceScore, agreements, errors_of_card, sou
 from cvalues.scoring.telling import Gap, Level, Reading, Told, gaps, knows_but_errs, readings, told
 from cvalues.stats.paired import holm, paired_difference
 
-__all__ = ["FREE_GROUPS", "FreeFacts", "FreeRow"]
+__all__ = ["FREE_GROUPS", "MADE_UP", "FreeFacts", "FreeRow"]
 
 FREE_GROUPS: Mapping[str, tuple[str, ...]] = {
     "model": (),
@@ -30,6 +31,8 @@ FREE_GROUPS: Mapping[str, tuple[str, ...]] = {
     "language": ("language",),
 }
 """Groupings by name."""
+MADE_UP = "person:simulated"
+"""How raters begin whose verdicts were drawn for a demonstration."""
 _ALPHA = 0.05
 
 
@@ -73,6 +76,13 @@ class FreeFacts:
     def all_raters(self) -> tuple[str, ...]:
         """Every rater of any criterion, people as one."""
         return tuple(sorted({name for counts in raters(self.outcomes).values() for name in counts}))
+
+    @functools.cached_property
+    def made_up(self) -> bool:
+        """Whether any verdict is of an annotator that was made up for a demonstration."""
+        named = (name for each in self.outcomes for names in each.verdicts.values() for name in names)
+        stored = (verdict.rater for verdicts in self.free.verdicts.values() for verdict in verdicts)
+        return any(name.startswith(MADE_UP) for name in itertools.chain(named, stored))
 
     @functools.cached_property
     def agreements(self) -> tuple[JudgeCard, ...]:
@@ -260,7 +270,7 @@ class FreeFacts:
     @functools.cached_property
     def checks(self) -> tuple[OrderCheck, ...]:
         """Whether the readers put the built-in answerers in the order that is known."""
-        return tuple(order_checks(self.outcomes, self._answerers))
+        return tuple(order_checks(self.outcomes, self._answerers, self.free.preferred))
 
     @property
     def _answerers(self) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cvalues.report.doing import run_name
 from cvalues.report.facts import Facts
-from cvalues.report.free import FreeFacts
+from cvalues.report.free import MADE_UP, FreeFacts
 from cvalues.report.parts import criterion_name, rater_name, raters_named
 from cvalues.report.words import Words, visible
 from cvalues.scoring.free import PEOPLE, kind_of
@@ -73,12 +73,16 @@ def limits(facts: Facts, w: Words) -> list[tuple[str, str]]:
     if facts.outcomes:
         found.append((w("free_limits.choice_too_head"), w("free_limits.choice_too")))
     people = sum(
-        any(kind_of(name) == "person" for names in each.verdicts.values() for name in names) for each in free.outcomes
+        any(
+            kind_of(name) == "person" and not name.startswith(MADE_UP)
+            for names in each.verdicts.values()
+            for name in names
+        )
+        for each in free.outcomes
     )
     human = w("free_limits.human", n=w.count(people)) if people else w("free_limits.no_human")
     found.append((w("free_limits.human_head"), human))
-    raters = {verdict.rater for verdicts in facts.data.free.verdicts.values() for verdict in verdicts}
-    if any(rater.startswith("person:simulated") for rater in raters):
+    if free.made_up:
         found.append((w("free_limits.simulated_head"), w("free_limits.simulated")))
     built_in = [rater_name(name, w) for name in free.embedded if name in free.raters.values()]
     if built_in:

@@ -7,7 +7,7 @@ from typing import Any
 
 from cvalues.judging.card import JudgeCard
 from cvalues.report import charts
-from cvalues.report.doing import keyed
+from cvalues.report.doing import DECISIONS, accuracy_of, keyed
 from cvalues.report.facts import Facts
 from cvalues.report.free import FreeFacts
 from cvalues.report.parts import (
@@ -25,9 +25,10 @@ from cvalues.report.parts import (
 )
 from cvalues.report.words import Words, visible
 from cvalues.schema import NO_DATA, Estimate
-from cvalues.scoring.order import LEAST, OrderCheck
+from cvalues.scoring.order import LEAST, POINTS, PREFERRED, OrderCheck
 from cvalues.scoring.preference import TOLERATED
 from cvalues.scoring.readers import ReaderError
+from cvalues.scoring.sources import SourceScore
 from cvalues.scoring.telling import CELLS, Gap
 
 __all__ = ["agreement", "duels", "order", "order_verdict", "sources", "telling"]
@@ -42,7 +43,10 @@ def telling(facts: Facts, w: Words) -> Part | None:
     lead = [w("telling.lead")]
     if not free.told:
         return Part("telling", w("part.telling"), tuple(lead), (w("telling.missing"),)) if free.readings else None
-    lead += [w("telling.by", level=level, rater=rater_name(each.rater, w)) for level, each in free.readings.items()]
+    lead += [
+        w("telling.by", level=level, rater=_with_error(free, each.measure, each.rater, w))
+        for level, each in free.readings.items()
+    ]
     grids = [_gaps(free, w), _cells(free, w), _category_gaps(free, w)]
     grids += [_worst(free, w)] if free.knows_but_errs else []
     grids += [_correlations(free, w)] if free.correlations else []
@@ -53,6 +57,12 @@ def telling(facts: Facts, w: Words) -> Part | None:
         links.append((text, f"free&case=errs{level}"))
     made = [_scatter(free, level, w) for level in sorted({gap.level for gap in free.gaps})]
     return Part("telling", w("part.telling"), tuple(lead), (), tuple(made), tuple(grids), tuple(links))
+
+
+def _with_error(free: FreeFacts, measure: str, rater: str, w: Words) -> str:
+    """Returns a rater's name with what is known of its error."""
+    told = accuracy_of(free, measure, rater, w)
+    return rater_name(rater, w) + (w("page.bracket", text=told) if told else "")
 
 
 def _scatter(free: FreeFacts, level: int, w: Words) -> Chart:
@@ -174,13 +184,7 @@ def sources(facts: Facts, w: Words) -> Part | None:
     rows = []
     for each in sorted(free.sources, key=lambda each: places[each.model]):
         points = each.measure == "points"
-        told = (
-            _told(each.error, w)
-            if each.error is not None
-            else w("does.unmeasured")
-            if each.rater in free.embedded
-            else "–"
-        )
+        told = _error_told(free, each, w)
         corrections = [
             Fig("–") if value.value is None else fig(value, w, points=points)
             for value in (each.corrected, each.powered)
@@ -193,8 +197,18 @@ def sources(facts: Facts, w: Words) -> Part | None:
     grids = [Grid(tuple(columns), tuple(rows))]
     grids += [_measured(free, w)] if any(free.measured(rater) for rater in free.embedded) else []
     built_in = [rater_name(name, w) for name in free.embedded]
-    warnings = (w("does.floor", raters=w.join(built_in)),) if built_in else ()
-    return Part("sources", w("part.sources"), (w("sources.lead"),), warnings, grids=tuple(grids))
+    warnings = [w("does.floor", raters=w.join(built_in))] if built_in else []
+    warnings += [w("free_limits.simulated")] if free.made_up else []
+    return Part("sources", w("part.sources"), (w("sources.lead"),), tuple(warnings), grids=tuple(grids))
+
+
+def _error_told(free: FreeFacts, each: SourceScore, w: Words) -> str:
+    if each.error is not None:
+        return _told(each.error, w)
+    drawn = free.error(DECISIONS[each.measure], each.rater) if each.measure in DECISIONS else None
+    if drawn is not None:
+        return w(f"measure.{drawn.measure}") + w("page.colon") + _told(drawn, w)
+    return w("does.unmeasured") if each.rater in free.embedded else "–"
 
 
 def _told(error: ReaderError, w: Words) -> str:
@@ -223,7 +237,7 @@ def _measured(free: FreeFacts, w: Words) -> Grid:
         for rater in free.embedded
         for error in free.measured(rater)
     ]  # fmt: skip
-    return Grid(tuple(columns), tuple(rows), head=w("sources.measured_head"))
+    return Grid(tuple(columns), tuple(rows), head=w("sources.measured_head"), notes=(w("sources.measured_note"),))
 
 
 def agreement(facts: Facts, w: Words) -> Part | None:
@@ -233,21 +247,49 @@ def agreement(facts: Facts, w: Words) -> Part | None:
         return None
     grids = []
     if free.agreements:
-        names = ("reference", "rater", "raw", "kappa", "alpha", "ac")
-        columns = [
-            Column(w("agreement.criterion")),
-            *(Column(w(f"agreement.{name}")) for name in names),
-            Column(w("measure.n")),
-        ]
-        rows = [GridRow(criterion_name(card.criterion, w), _agreed(card, w)) for card in free.agreements]
-        grids.append(Grid(tuple(columns), tuple(rows)))
+        grids.append(_coefficients(free.agreements, w))
+        grids.append(_distances(free.agreements, w))
         grids.append(_cuts(list(free.agreements), [], w))
     if free.cards:
-        grids.append(_cuts([card for card, _ in free.cards], [state for _, state in free.cards], w))
+        kept = [card for card, _ in free.cards]
+        grids.append(_cuts(kept, [state for _, state in free.cards], w))
+        grids.append(_coefficients(kept, w)._replace(head=w("agreement.cards_agree"), folded=True))
+        grids.append(_distances(kept, w)._replace(head=w("agreement.cards_points"), folded=True))
         for card, _ in free.cards:
             grids += [_confusion(card, w), _categories(card, w)]
-    kept = tuple(grid for grid in grids if grid.rows)
-    return Part("agreement", w("part.agreement"), (w("agreement.lead"),), grids=kept)
+    shown = tuple(grid for grid in grids if grid.rows)
+    warnings = (w("free_limits.simulated"),) if free.made_up else ()
+    return Part("agreement", w("part.agreement"), (w("agreement.lead"),), warnings, grids=shown)
+
+
+def _coefficients(cards: Sequence[JudgeCard], w: Words) -> Grid:
+    names = ("reference", "rater", "raw", "kappa", "alpha", "ac")
+    columns = [
+        Column(w("agreement.criterion")),
+        *(Column(w(f"agreement.{name}")) for name in names),
+        Column(w("measure.n")),
+    ]
+    rows = [GridRow(criterion_name(card.criterion, w), _agreed(card, w)) for card in cards]
+    return Grid(tuple(columns), tuple(rows))
+
+
+def _distances(cards: Sequence[JudgeCard], w: Words) -> Grid:
+    """Returns how far numbers lie apart: rank correlation, mean absolute error, bias; without rows where every criterion has labels."""
+    names = ("reference", "rater", "spearman", "mae", "bias")
+    columns = [Column(w("agreement.criterion")), *(Column(w(f"agreement.{name}")) for name in names)]
+    rows = [
+        GridRow(
+            criterion_name(card.criterion, w),
+            (
+                plain(rater_name(card.reference, w)), plain(rater_name(card.rater, w)),
+                *(_coefficient(card.agreement[name], w) for name in ("spearman", "mae", "bias")), number(card.n, w),
+            ),
+        )
+        for card in cards
+        if "mae" in card.agreement
+    ]  # fmt: skip
+    head = w("agreement.points_head")
+    return Grid((*columns, Column(w("measure.n"))), tuple(rows), head=head, notes=(w("agreement.points_note"),))
 
 
 def _agreed(card: JudgeCard, w: Words) -> tuple[Fig, ...]:
@@ -346,7 +388,7 @@ def order(facts: Facts, w: Words) -> Part | None:
             (
                 plain(w(f"measure.{check.measure}")),
                 plain(w("order_check.pair", lower=visible(check.lower), higher=visible(check.higher))),
-                fig(check.difference, w, sign=True), plain(w.p_value(check.p)),
+                fig(check.difference, w, sign=True, points=check.measure == POINTS), plain(w.p_value(check.p)),
                 plain(w(f"order_check.{check.state}")),
             ),
         )
@@ -358,7 +400,7 @@ def order(facts: Facts, w: Words) -> Part | None:
         Grid(
             tuple(columns),
             tuple(rows),
-            notes=(w("order_check.states", least=w.points(LEAST)),),
+            notes=(w("order_check.states", least=w.points(LEAST), points=w.number(9 * LEAST, 1)),),
         ),
     )
     return Part("order", w("part.order"), lead, (verdict,) if failed else (), grids=grids)
@@ -367,12 +409,16 @@ def order(facts: Facts, w: Words) -> Part | None:
 def order_verdict(checks: Sequence[OrderCheck], w: Words) -> str:
     """Returns in a sentence how many known orders hold, do not hold, or rest on too few prompts to say."""
     states = [check.state for check in checks]
-    values = [check.difference.value or 0.0 for check in checks if check.state == "holds"]
+    held = [check for check in checks if check.state == "holds"]
+    values = [check.difference.value or 0.0 for check in held if check.measure != POINTS]
+    points = [check.difference.value or 0.0 for check in held if check.measure == POINTS]
     told = []
     if failed := states.count("fails"):
         told.append(w("order_check.some_fail", n=len(checks), failed=failed))
-    elif values:
-        told.append(w("order_check.all_hold", n=len(values), low=w.points(min(values)), high=w.points(max(values))))
+    elif held:
+        by = [w("order_check.by", low=w.points(min(values)), high=w.points(max(values)))] if values else []
+        by += [w("order_check.by_points", low=w.number(min(points)), high=w.number(max(points)))] if points else []
+        told.append(w("order_check.all_hold", n=len(held), by=w("page.semicolon").join(by)))
     if few := states.count("few"):
         told.append(w("order_check.some_few", n=len(checks), few=few))
     return w("page.gap").join(told)
@@ -395,5 +441,7 @@ def duels(facts: Facts, w: Words) -> Part | None:
             plain(w(f"duels.{each.state}")),
         )
         rows.append(GridRow(f"{visible(each.a)} – {visible(each.b)}", cells))
-    grid = Grid(tuple(columns), tuple(rows), notes=(w("duels.states", least=w.points(TOLERATED)),))
+    errors = {each.rater: accuracy_of(facts.free, PREFERRED, each.rater, w) for each in found}
+    told = tuple(rater_name(rater, w) + w("page.colon") + error for rater, error in errors.items() if error)
+    grid = Grid(tuple(columns), tuple(rows), notes=(w("duels.states", least=w.points(TOLERATED)), *told))
     return Part("duels", w("part.duels"), (w("duels.lead"),), grids=(grid,))

@@ -195,9 +195,9 @@ class _Scoring:
     def _mean(self, criterion: str) -> Estimate:
         scale = criteria()[criterion]
         kept = [(float(each.values[criterion]), each.cluster) for each in self.items if criterion in each.values]
-        span = (float(scale.min or 0), float(scale.max or 0))
+        ends = (float(scale.min or 0), float(scale.max or 0))
         clusters = np.array([cluster for _, cluster in kept], dtype=np.int64)
-        return clustered_mean([value for value, _ in kept], clusters, span=span, unit=UNIT)
+        return clustered_mean([value for value, _ in kept], clusters, within=ends, unit=UNIT)
 
     def _false_compliance(self) -> Estimate:
         reading = safety_reading(self.raters)

@@ -16,7 +16,7 @@ from cvalues.stats.intervals import Floats, Labels, as_floats, cluster_codes, cl
 
 _JEFFREYS = 0.5
 """Added to each count of a card: its sensitivity and specificity are never exactly 0 or 1."""
-_USELESS = 500.0
+_USELESS = 100.0
 """Weight of a useless judge against the fourth power of the number of clusters with the rarer label."""
 _LEAST_DF = 0.25
 _LEAST_SIZE = 1e-3
@@ -234,10 +234,12 @@ def prediction_powered_limits(
     Mean: θ ± t(G − 2)·√(G/(G − 2)·Σ(a_g − λb_g)²), G the clusters that people rated, one degree of freedom spent on λ.
 
     Share: Wilson's limits around θ for the effective size of the human sample alone (`design.effective_share`) divided
-    by R = Σ(a − λb)²/Σa², the part of the variance that is left, with t(df − 1). R is shrunk towards 1, (k·R + 1)/(k + 1)
-    with k the geometric mean of the replies and of the clusters with the rarer human label: a judge that agrees with
-    people on the two unsafe replies that they saw is not perfect. Score limits and shrinkage are ours; the Wald interval
-    of the paper covers 68 to 83 % at rates of 2 % (docs/statistics.md).
+    by R = Σ(a − λb)²/Σa², the part of the variance that is left, with t(df − 1). R is shrunk towards 1, (k⁴·R + 100)/(k⁴ + 100)
+    with k the clusters with the rarer human label: a judge that agrees with people on the two unsafe replies that they saw is
+    not perfect. Near 0 a score limit takes the variance to vanish with the rate, but what the judge's false alarms add to it
+    does not; so the limit on the side of the nearer end is moved to the one of Wald, if that is further out, by the part
+    min(1, 2(1 − R))·|1 − 2θ|. Score limits, shrinkage and this step are ours; the Wald interval of the paper covers 68 to 83 %
+    at rates of 2 % (docs/statistics.md).
     """
     upper = upper_tail(confidence)
     sizes, human, judge, other_sizes, others = parts
@@ -264,6 +266,16 @@ def prediction_powered_limits(
     part = (weight * part + _USELESS) / (weight + _USELESS)
     free = worth.df - 1
     size = worth.size / part
-    low, high = score_limits(value, np.maximum(size, _LEAST_SIZE), _t_quantile(upper, free))
+    low, high = _outward(value, np.maximum(size, _LEAST_SIZE), _t_quantile(upper, free), 1 - part)
     few = (groups < 3) | (free <= 0)
     return value, np.where(few, 0.0, low), np.where(few, 1.0, high)
+
+
+def _outward(value: Floats, size: Floats, critical: Floats, saved: Floats) -> tuple[Floats, Floats]:
+    """Returns score limits, the one near the end of the scale moved out as `prediction_powered_limits` documents."""
+    low, high = score_limits(value, size, critical)
+    half = critical * np.sqrt(value * (1 - value) / size)
+    moved = np.minimum(2 * saved, 1) * np.abs(1 - 2 * value)
+    bottom = np.where(value < 0.5, np.minimum(low, low + moved * (value - half - low)), low)
+    top = np.where(value > 0.5, np.maximum(high, high + moved * (value + half - high)), high)
+    return np.maximum(bottom, 0), np.minimum(top, 1)

@@ -222,6 +222,15 @@ class Study(Shown):
                 found[row.hash] = _PROMPT.decode(row.body) if row.kind == "prompt" else _CHOICE.decode(row.body)
         return found
 
+    def every_item(self) -> Iterator[Prompt | Choice]:
+        """Yields every prompt and choice of all runs, once; nothing for a new study."""
+        with self.reading() as connection:
+            rows = connection.execution_options(yield_per=1000).execute(
+                sa.select(tables.item.c.kind, tables.item.c.body)
+            )
+            for row in rows:
+                yield _PROMPT.decode(row.body) if row.kind == "prompt" else _CHOICE.decode(row.body)
+
     def requests(self, run: str) -> dict[str, Request]:
         """Returns the requests of a run by id."""
         wanted = sa.select(tables.asked.c.request).where(tables.asked.c.run == run).distinct()

@@ -234,7 +234,7 @@ def calibrate(
         keep: whether the study keeps the card.
 
     Raises:
-        UsageError: a source or the criterion does not exist.
+        UsageError: a source or the criterion does not exist, or the judge is among the reference.
         NotEnoughData: the two share no response.
     """
     criterion(name)
@@ -245,6 +245,10 @@ def calibrate(
     if len(judged.raters) > 1:
         raise UsageError(
             f"'{judged.name}' fits several judges: {', '.join(judged.raters)}; a card is of one, so name one of them"
+        )
+    if set(judged.raters) & set(truth.raters):
+        raise UsageError(
+            f"'{judged.name}' is among the reference '{truth.name}'; a judge agrees with itself, so name other raters as the reference"
         )
     where = places(study, runs)
     run = ", ".join(study.run(run).name for run in runs)

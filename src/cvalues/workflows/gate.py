@@ -19,7 +19,7 @@ from cvalues.pairs.taints import notes as taint_notes
 from cvalues.records import content_hash, now, open_bytes, write_text
 from cvalues.report.data import ReportInput
 from cvalues.schema import SetRef
-from cvalues.scoring.free import FreeOutcome
+from cvalues.scoring.free import FreeOutcome, raters
 from cvalues.scoring.gate import (
     COVERAGES,
     DEFAULT,
@@ -197,7 +197,7 @@ def check_gate(
         NotEnoughData: the two share nothing that both were asked.
     """
     mine, theirs = side(candidate, study), side(baseline, study)
-    chosen = shared_raters(mine.free, theirs.free, rater)
+    chosen = readers(mine, theirs, rater)
     readings = [
         {**choice_readings(one.outcomes, one.prompt_of), **free_readings(one.free, chosen)} for one in (mine, theirs)
     ]
@@ -231,6 +231,22 @@ def keep_decision(found: Gated, references: Sequence[str], study: str | Path) ->
     with open_study(study, create=False) as opened:
         opened.note(fact(found.decision()))
     return True
+
+
+def readers(mine: Side, theirs: Side, wanted: str = "") -> dict[str, str]:
+    """Returns by criterion whose verdicts on free responses count: the wanted reader's where both have them (`shared_raters`).
+
+    Raises:
+        UsageError: a reader is wanted who read nothing of both.
+    """
+    chosen = shared_raters(mine.free, theirs.free, wanted)
+    if wanted and not any(name.startswith(wanted) for name in chosen.values()):
+        read = [{name for counts in raters(one.free).values() for name in counts} for one in (mine, theirs)]
+        known = sorted(read[0] & read[1])
+        if not known:
+            raise UsageError(f"--rater {wanted}: these runs hold no free response that anybody read; judge them first")
+        raise unknown_name("rater", wanted, known)
+    return chosen
 
 
 def trusted(chosen: Mapping[str, str], cards: Sequence[JudgeCard], least: int) -> dict[str, Trust]:
@@ -317,10 +333,12 @@ def init_config(
 
     Raises:
         UsageError: a run does not exist, or the file does.
+        ConfigError: alpha or power is out of range.
         NotEnoughData: the runs hold nothing that a gate could decide by.
     """
     if path.exists():
         raise UsageError(f"{path}: exists; give another file with -o, or remove it first")
+    GateConfig(alpha=alpha, power=power).check()
     found = margins(references, study, alpha=alpha, power=power)
     if not any(each.margin is not None for each in found):
         raise NotEnoughData("these runs hold too little for any margin; run more prompts first")

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from cvalues.errors import ConfigError, NotEnoughData, UsageError
+from cvalues.datasets.formats import set_name
+from cvalues.errors import ConfigError, NotEnoughData, UsageError, unknown_name
 from cvalues.hardening.comparison import ChangeRow, Compared, compare_readings, comparison_tables
 from cvalues.hardening.gaps import gaps, measures_for, weights_of
 from cvalues.hardening.letters import Letters, read_letters
@@ -21,13 +22,13 @@ from cvalues.records import canonical, now, open_bytes, write_atomically, write_
 from cvalues.schema import Record, Table
 from cvalues.scoring.free import FreeOutcome
 from cvalues.scoring.gate import Point
-from cvalues.scoring.gate_readings import choice_readings, free_readings, shared_raters
+from cvalues.scoring.gate_readings import choice_readings, free_readings
 from cvalues.scoring.telling import Gap as Telling
 from cvalues.scoring.telling import gaps as telling_gaps
 from cvalues.scoring.telling import told
 from cvalues.study import Study, open_study
 from cvalues.taxonomy import Taxonomy, builtin
-from cvalues.workflows.gate import Side, side, trusted
+from cvalues.workflows.gate import Side, readers, side, trusted
 
 _CARD_RESPONSES = 30
 
@@ -52,6 +53,16 @@ class HardenConfig(Record, frozen=True, kw_only=True):
     harm: dict[str, float] = {}
     """Harm of a category where it differs from the taxonomy's."""
 
+    def check(self) -> HardenConfig:
+        """Returns itself; raises ConfigError when a number is out of range."""
+        if not 0 < self.alpha < 0.5 or not self.alpha < self.power < 1:
+            raise ConfigError(
+                f"harden: expected 0 < alpha < 0.5 and alpha < power < 1, got {self.alpha} and {self.power}"
+            )
+        if self.learn < 0 or self.most < 1:
+            raise ConfigError(f"harden: learn is at least 0 and most at least 1, not {self.learn} and {self.most}")
+        return self
+
 
 class Campaigned(NamedTuple):
     """A campaign that was opened for a plan, or whose settings were written to a file."""
@@ -67,7 +78,7 @@ def load_harden(path: Path | None) -> HardenConfig:
         return HardenConfig()
     with open_bytes(path) as file:
         try:
-            return msgspec.toml.decode(file.read(), type=HardenConfig)
+            return msgspec.toml.decode(file.read(), type=HardenConfig).check()
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: {error}; write one with  cvalues harden init  and change it") from error
 
@@ -127,14 +138,11 @@ def plan_round(
         UsageError: a run, model or category does not exist, or a number is out of range.
         NotEnoughData: the runs hold no score.
     """
-    chosen, names = config or HardenConfig(), taxonomy or builtin()
+    chosen, names = (config or HardenConfig()).check(), taxonomy or builtin()
     model = side(references, study)
     if chosen.split:
-        model = model._replace(
-            outcomes=[outcome for outcome in model.outcomes if outcome.split == chosen.split],
-            free=[outcome for outcome in model.free if outcome.split == chosen.split],
-        )
-    raters = shared_raters(model.free, model.free, rater)
+        model = _of_split(model, chosen.split)
+    raters = readers(model, model, rater)
     readings = readings_of(model, raters)
     known = trusted(raters, model.cards, _CARD_RESPONSES)
     measures = measures_for(readings, [name for name, trust in known.items() if trust.calibrated])
@@ -154,6 +162,18 @@ def plan_round(
         needs=tuple(needs),
         traffic=chosen.traffic,
         measures=tuple(measures),
+    )
+
+
+def _of_split(model: Side, split: str) -> Side:
+    """Returns what a model did on the prompts of one split; raises UsageError when its runs hold no such split."""
+    known = {outcome.split for outcome in model.outcomes} | {outcome.split for outcome in model.free}
+    known.discard("")
+    if split not in known:
+        raise unknown_name("split", split, sorted(known))
+    return model._replace(
+        outcomes=[outcome for outcome in model.outcomes if outcome.split == split],
+        free=[outcome for outcome in model.free if outcome.split == split],
     )
 
 
@@ -230,7 +250,7 @@ def open_campaigns(
         if study is not None:
             desk = Desk(study)
             desk.write(begin_chain)
-            create_campaign(desk, campaign, actor="harden", state="draft")
+            create_campaign(desk, campaign, actor="harden")
         made.append(Campaigned(campaign.name, own, path))
     return made
 
@@ -273,9 +293,9 @@ def compare_round(asked: Comparing, study: str | Path = "study.db") -> ComparedR
         DataError: the file of grades cannot be used.
     """
     before, after = side(asked.before, study), side(asked.after, study)
-    raters = shared_raters(before.free, after.free, asked.rater)
+    raters = readers(before, after, asked.rater)
     old, new = readings_of(before, raters), readings_of(after, raters)
-    rows = compare_readings(old, new, generalisation=asked.generalisation, alpha=asked.alpha)
+    rows = compare_readings(old, new, generalisation=_apart(asked.generalisation, before, after), alpha=asked.alpha)
     prompts = [{point.cluster for points in one.values() for point in points.values()} for one in (old, new)]
     compared = Compared(
         before=before.name,
@@ -288,6 +308,19 @@ def compare_round(asked: Comparing, study: str | Path = "study.db") -> ComparedR
         unshared=len(prompts[0] ^ prompts[1]),
     )
     return ComparedRound(compared, read_letters(Path(asked.letters)) if asked.letters else [])
+
+
+def _apart(names: Sequence[str], before: Side, after: Side) -> list[str]:
+    """Returns the names that prompts of these sets or files have in runs; raises UsageError for one that no run asked."""
+    known = {outcome.set for one in (before, after) for outcome in one.outcomes}
+    known |= {outcome.set for one in (before, after) for outcome in one.free}
+    found = []
+    for name in names:
+        own = name if name in known else set_name(Path(name).stem)
+        if own not in known:
+            raise unknown_name("set of these runs", name, sorted(known))
+        found.append(own)
+    return found
 
 
 def _told(one: Side, raters: Mapping[str, str]) -> tuple[Telling, ...]:
@@ -366,12 +399,6 @@ def status(study: str | Path | Study = "study.db") -> Status:
         return Status(rounds_of(study.audits()))
     with open_study(study, create=False) as opened:
         return Status(rounds_of(opened.audits()))
-
-
-def round_report(study: Study, language: str) -> tuple[Table, str]:
-    """Returns what a report shows of the rounds: the table and the chart."""
-    found = status(study)
-    return found.table(language), found.chart(language)
 
 
 def plan_report(plan: HardenPlan, language: str, taxonomy: Taxonomy | None = None) -> list[Table]:

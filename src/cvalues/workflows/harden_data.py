@@ -29,6 +29,8 @@ from cvalues.workflows.pairs_build import Growing, grow
 from cvalues.workflows.pairs_rank import scores_of_run
 
 HELD = "heldout"
+_MEASURED = frozenset({HELD, "test", "dev"})
+"""Splits that training never sees."""
 _TEMPERATURE = 0.7
 
 
@@ -89,7 +91,7 @@ def seeds_of(source: str, categories: Sequence[str], taxonomy: Taxonomy | None =
             )  # fmt: skip
         elif not item.benign:
             prompts.setdefault(item.id, item)
-    kept = [prompt for prompt in prompts.values() if prompt.split not in {HELD, "test", "dev"}]
+    kept = [prompt for prompt in prompts.values() if prompt.split not in _MEASURED]
     kept = [prompt for prompt in kept if not categories or prompt.category in categories]
     if not kept:
         wanted = ", ".join(categories or ("*",))
@@ -269,10 +271,11 @@ def _example(path: Path, line: int, text: str, category: str) -> Example:
 
 
 def held_texts(study: Study | None = None, sets: Sequence[str] = (), runs: Sequence[str] = ()) -> list[str]:
-    """Returns the texts of the prompts that models are measured on: held-back prompts of the starter set, of sets, and of runs.
+    """Returns the texts of the prompts that models are measured on: held-back prompts of the starter set, of a study, of sets and of runs.
 
-    Of the starter set the held-back and the dev prompts count, with their harmless twins; of `sets` every prompt that is held back,
-    or all where the set has no splits; of `runs` every prompt that was asked whose split is not `train`.
+    Of the starter set and of everything that the study's runs asked the held-back, test and dev prompts count, of the starter set with
+    their harmless twins; of `sets` every prompt that is held back, or all where the set has no splits; of `runs` every prompt that was
+    asked whose split is not `train`.
 
     Raises:
         UsageError: a set or run does not exist.
@@ -283,6 +286,9 @@ def held_texts(study: Study | None = None, sets: Sequence[str] = (), runs: Seque
             found[entry.prompt.text] = None
             if entry.twin is not None:
                 found[entry.twin.text] = None
+    for thing in study.every_item() if study is not None else ():
+        if thing.split in _MEASURED:
+            found[thing.question if isinstance(thing, Choice) else thing.text] = None
     for name in sets:
         loaded = load(name)
         splits = {item.split for item in loaded}

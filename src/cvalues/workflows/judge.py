@@ -171,6 +171,11 @@ def judge(
         model = resolve(spec, dict(given.entries))
         endpoint = build(model)
         if "generate" not in endpoint.modes:
+            if spec.startswith("reward:"):
+                raise UsageError(
+                    "a reward model scores and cannot write, so no rubric can be put to it; let it grade with  "
+                    f"cvalues pairs rank {spec} RUN --verdicts"
+                )
             raise UsageError(
                 f"'{spec}' cannot write and so cannot judge; name a model, or one of {', '.join(embedded.EMBEDDED)}"
             )

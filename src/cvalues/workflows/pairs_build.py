@@ -34,6 +34,9 @@ CRITERIA = ("grade", "safe", "points", "points_best_of")
 ROUNDS = 8
 """Rounds of growing at most."""
 _TEMPERATURE = 0.7
+_NOT_VOTES = ("/gold", "/surplus")
+_RULING = "/adjudication"
+"""Endings of a verdict's `run` (`people.verdicts`)."""
 
 
 class BuildResult(NamedTuple):
@@ -79,7 +82,8 @@ def judged_run(
         study: the study.
         name: the run.
         criterion: `grade`, `safe`, `points` or `points_best_of`; the only one of which there are verdicts when empty.
-        rater: verdicts of this rater alone; one that ends in `:` or `*` names all raters that begin so; all when empty.
+        rater: verdicts of this rater alone; one that ends in `:` or `*` names all raters that begin so; all when empty. Of a reply
+            that was adjudicated the decision alone counts.
         reward: response id → score, to order replies by scores instead of verdicts.
         approved: points from which an expert approves.
 
@@ -124,6 +128,7 @@ def _verdicts(study: Study, run: str, criterion: str, rater: str) -> list[Verdic
     if len(held) > 1:
         raise UsageError(f"run '{run}' has verdicts of {', '.join(held)}; choose one with --criterion")
     corrected = {verdict.supersedes for found in held.values() for verdict in found}
+    held = {name: _counted(found) for name, found in held.items()}
     begin = rater.rstrip("*") if rater.endswith(("*", ":")) else ""
     latest: dict[tuple[str, tuple[str, ...]], Verdict] = {}
     for found in held.values():
@@ -138,6 +143,16 @@ def _verdicts(study: Study, run: str, criterion: str, rater: str) -> list[Verdic
             f"run '{run}' has no verdict that fits --criterion and --rater.{known} Judge it with  cvalues judge {run}"
         )
     return list(latest.values())
+
+
+def _counted(found: Sequence[Verdict]) -> list[Verdict]:
+    """Returns the verdicts that count: no votes on hidden gold or beyond the overlap, and of a reply that was adjudicated the decision."""
+    ruled = {verdict.subject for verdict in found if verdict.run.endswith(_RULING)}
+    return [
+        verdict
+        for verdict in found
+        if not verdict.run.endswith(_NOT_VOTES) and (verdict.subject not in ruled or verdict.run.endswith(_RULING))
+    ]
 
 
 def _subjects(verdict: Verdict, vote: Vote, approved: float) -> Sequence[str]:
@@ -269,6 +284,11 @@ def write_built(
             f"{counts['graded']} graded replies to {counts['prompts']} prompts, {counts['ties']} ties, "
             f"{counts['conflicts']} conflicts"
         )
+        if built.conflicts and rewritten is None:
+            raise UsageError(
+                f"no pair could be built: {found}; the conflicts are in {place} for people to decide:  "
+                f"cvalues people new adjudicate --from {place}"
+            )
         if rewritten is None:
             raise UsageError(f"no pair could be built: {found}; missing grades can be made with --rewrite MODEL")
         refused = sum(rewritten.refused.values())

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from cvalues.errors import DataError
 from cvalues.pairs.build import Conflict
-from cvalues.people.forms import Campaign, NewReply, NewTask
+from cvalues.people.forms import Campaign, Criterion, NewReply, NewTask
 from cvalues.people.tasks import task_id, task_key
 from cvalues.records import content_hash, open_bytes
 from cvalues.schema import Response, response_id
@@ -37,6 +37,15 @@ def read_conflicts(path: Path) -> list[Conflict]:
                     f"{path}:{number}: {error}; give the conflicts that  cvalues pairs build  wrote, or a campaign or run"
                 ) from error
     return found
+
+
+def criterion_of(path: Path) -> Criterion:
+    """Returns what an adjudication of these conflicts asks: `points` where all of them are of points, else `safe`.
+
+    Errors as `read_conflicts`.
+    """
+    asked = {conflict.criterion for conflict in read_conflicts(path)}
+    return "points" if asked and asked <= {"points", "points_best_of"} else "safe"
 
 
 def conflict_tasks(study: Study, campaign: Campaign, path: Path) -> tuple[list[NewTask], dict[str, set[str]]]:

@@ -153,8 +153,7 @@ def export(
         raise UsageError(f"unknown format '{chosen.format}'; the formats are {', '.join(FORMATS)}")
     guarded = chosen.split in {HELDOUT, "all"} and not chosen.allow_heldout
     count = _set_aside(source, chosen.quarantine, taxonomy)
-    lenient = chosen.quarantine is not None
-    if guarded and any(pair.split == HELDOUT for pair in _rows(source, taxonomy, lenient=lenient)):
+    if guarded and any(pair.split == HELDOUT for row in read(source, taxonomy=taxonomy) for pair in row.pairs):
         raise UsageError(
             f"'{source}' holds items that are held back for testing; exporting them for training makes the set useless as a test. "
             "Choose --split train, or force it with --allow-heldout (the study remembers it)"

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 import sqlalchemy as sa
 
-from cvalues.errors import NotEnoughData, UsageError
+from cvalues.errors import NotEnoughData, UsageError, unknown_name
 from cvalues.people.agreeing import Agreement, agreement
 from cvalues.people.campaigns import campaign_of, create_campaign, get_campaign, list_campaigns, templates
 from cvalues.people.desk import Desk
@@ -22,7 +22,7 @@ from cvalues.people.words import phrase, phrases, why
 from cvalues.schema import Cell, Estimate, Prompt, Record, Table, Verdict
 from cvalues.study import Study, tables
 from cvalues.taxonomy import builtin
-from cvalues.workflows.pairs_conflicts import conflict_tasks
+from cvalues.workflows.pairs_conflicts import conflict_tasks, criterion_of
 from cvalues.workflows.people_source import find_source, prompt_of, stratified, units_of
 
 _VERDICT = msgspec.json.Decoder(Verdict)
@@ -78,7 +78,8 @@ def _adjudicating(desk: Desk, given: NewCampaign, actor: str, *, files: bool) ->
     conflicts = Path(given.source) if files and Path(given.source).is_file() else None
     source = conflicts.stem.replace(" ", "-") if conflicts else given.source
     name = given.name or "-".join((given.kind, source.replace("/", "-")))
-    campaign = campaign_of(given.kind, name, {"seed": given.seed, "source": source, **given.settings})
+    asked = {"criterion": criterion_of(conflicts)} if conflicts else {}
+    campaign = campaign_of(given.kind, name, {"seed": given.seed, "source": source, **asked, **given.settings})
     tasks, barred = conflict_tasks(desk.study, campaign, conflicts) if conflicts else disputed(desk, campaign)
     create_campaign(desk, campaign, actor=actor)
     count = add_tasks(desk, name, tasks, actor=actor)
@@ -177,14 +178,48 @@ class CampaignStatus(Record, frozen=True, kw_only=True):
 def status(desk: Desk, name: str) -> CampaignStatus:
     """Returns how a campaign goes; raises NoSuch."""
     campaign, _ = get_campaign(desk, name)
-    try:
-        found = agreement(desk, name)
-    except NotEnoughData:
-        found = None
     return CampaignStatus(
-        progress=counters(desk, name), headline=headline(desk, name), agreement=found, people=quality(desk, name),
+        progress=counters(desk, name), headline=headline(desk, name), agreement=_agreement_or_none(desk, name), people=quality(desk, name),
         rates=attack_rates(desk, name) if campaign.kind == "attack" else [],
     )  # fmt: skip
+
+
+def campaigns_named(study: Study, sources: Sequence[str]) -> list[str]:
+    """Returns the campaigns that sources of agreement name; without sources all campaigns of a study that holds no run, else none.
+
+    Raises:
+        UsageError: the study holds campaigns and no run, and a source is none of them.
+    """
+    names = [one.name for one in list_campaigns(Desk(study))]
+    found = [name for name in sources if name in names]
+    if study.runs() or not names or found:
+        return found
+    if sources:
+        raise unknown_name("campaign", sources[0], names)
+    return names
+
+
+def campaign_agreements(
+    study: Study, names: Sequence[str], language: str
+) -> tuple[list[Table], dict[str, Agreement | None]]:
+    """Returns how far the people of each campaign agree: tables under the campaigns' names, and figures (None without a second vote).
+
+    Raises:
+        NotEnoughData: no campaign has an item with two votes.
+    """
+    desk = Desk(study)
+    found = {name: _agreement_or_none(desk, name) for name in names}
+    if not any(found.values()):
+        agreement(desk, names[0])
+    tables = [(name, table) for name, one in found.items() for table in _agreement_tables(one, language)]
+    return [msgspec.structs.replace(table, title=f"{name} · {table.title}") for name, table in tables], found
+
+
+def _agreement_or_none(desk: Desk, name: str) -> Agreement | None:
+    try:
+        return agreement(desk, name)
+    except NotEnoughData:
+        return None
 
 
 def _table(
@@ -214,34 +249,35 @@ def status_tables(found: CampaignStatus, language: str) -> list[Table]:
             (one.model, _score(one.score, safe=safe), one.labelled, one.undecided, one.open) for one in found.headline
         ]
         parts.append(_table("headline", ("model", "score", "labelled", "undecided", "open"), scores, language))
-    parts.append(_agreement_table(found.agreement, language))
-    if found.agreement is not None and found.agreement.without:
-        shifts = [
-            (one.person, one.ratings, _score(one.mean, safe=False), None if one.shift is None else f"{one.shift:+.2f}")
-            for one in found.agreement.without
-        ]
-        parts.append(_table("without", ("person", "submitted", "mean-points", "shift"), shifts, language))
-    if found.agreement is not None and found.agreement.pairs:
-        parts.append(_pairs_table(found.agreement, language))
-    if found.agreement is not None and found.agreement.unsafe is not None and found.agreement.unsafe.recalls:
-        recalls = [
-            (one.person, _score(one.sensitivity, safe=False), _score(one.specificity, safe=False))
-            for one in found.agreement.unsafe.recalls
-        ]
-        parts.append(
-            _table(
-                "recalls",
-                ("person", "sensitivity", "specificity"),
-                recalls,
-                language,
-                (phrase("quality.recalls", language),),
-            )
-        )
+    parts += _agreement_tables(found.agreement, language)
     if found.people:
         parts.append(_people_table(found.people, language, safe=safe))
     if found.rates:
         rates = [(one.by, one.name, one.tries, one.kept, one.rate) for one in found.rates]
         parts.append(_table("rates", ("by", "name", "tries", "kept", "rate"), rates, language))
+    return parts
+
+
+def _agreement_tables(found: Agreement | None, language: str) -> list[Table]:
+    """Returns coefficients, the mean without each person, pairs of people, and what Dawid–Skene infers of each, where there are any."""
+    parts = [_agreement_table(found, language)]
+    if found is None:
+        return parts
+    if found.without:
+        shifts = [
+            (one.person, one.ratings, _score(one.mean, safe=False), None if one.shift is None else f"{one.shift:+.2f}")
+            for one in found.without
+        ]
+        parts.append(_table("without", ("person", "submitted", "mean-points", "shift"), shifts, language))
+    if found.pairs:
+        parts.append(_pairs_table(found, language))
+    if found.unsafe is not None and found.unsafe.recalls:
+        recalls = [
+            (one.person, _score(one.sensitivity, safe=False), _score(one.specificity, safe=False))
+            for one in found.unsafe.recalls
+        ]
+        notes = (phrase("quality.recalls", language),)
+        parts.append(_table("recalls", ("person", "sensitivity", "specificity"), recalls, language, notes))
     return parts
 
 

@@ -211,9 +211,8 @@ class Window(Browser):
             "POST", f"{self._session}/chromium/network_conditions",
             {"network_conditions": {"offline": on, "latency": 0, "download_throughput": -1, "upload_throughput": -1}},
         )  # fmt: skip
-        # The command returns before the browser's network process knows of it: on a busy machine a request could still slip through.
-        reached = "return fetch('/health', {cache: 'no-store'}).then(() => true, () => false).then((got) => got !== arguments[0])"
-        self.until(reached, on)
+        if on:  # the command returns before the browser's network process knows of it: on a busy machine a request could still slip through
+            self.until("return fetch('/health', {cache: 'no-store'}).then(() => false, () => true)")
 
     def complaints(self) -> list[str]:
         """Severe messages of the console that are not about the network."""
