@@ -92,7 +92,8 @@ def free_scores(
     Raises:
         UsageError: a key or the rater does not exist.
     """
-    items = outcomes if isinstance(outcomes, Sequence) else list(outcomes)
+    # In one order always: a sum of floats, and so the last digit of a limit, depends on it.
+    items = sorted(outcomes, key=lambda each: (each.model, each.set, each.prompt, each.sample))
     if not items:
         return []
     chosen = headlines(items, rater)

@@ -238,7 +238,7 @@ def prediction_powered_limits(
     with k the clusters with the rarer human label: a judge that agrees with people on the two unsafe replies that they saw is
     not perfect. Near 0 a score limit takes the variance to vanish with the rate, but what the judge's false alarms add to it
     does not; so the limit on the side of the nearer end is moved to the one of Wald, if that is further out, by the part
-    min(1, 2(1 − R))·|1 − 2θ|. Score limits, shrinkage and this step are ours; the Wald interval of the paper covers 68 to 83 %
+    min(1, 1.3(1 − R))·|1 − 2θ|. Score limits, shrinkage and this step are ours; the Wald interval of the paper covers 68 to 83 %
     at rates of 2 % (docs/statistics.md).
     """
     upper = upper_tail(confidence)
@@ -275,7 +275,7 @@ def _outward(value: Floats, size: Floats, critical: Floats, saved: Floats) -> tu
     """Returns score limits, the one near the end of the scale moved out as `prediction_powered_limits` documents."""
     low, high = score_limits(value, size, critical)
     half = critical * np.sqrt(value * (1 - value) / size)
-    moved = np.minimum(2 * saved, 1) * np.abs(1 - 2 * value)
+    moved = np.minimum(1.3 * saved, 1) * np.abs(1 - 2 * value)
     bottom = np.where(value < 0.5, np.minimum(low, low + moved * (value - half - low)), low)
     top = np.where(value > 0.5, np.maximum(high, high + moved * (value + half - high)), high)
     return np.maximum(bottom, 0), np.minimum(top, 1)
