@@ -133,7 +133,7 @@ def test_the_command_exits_1_for_a_broken_bar(tmp_path: Path, capsysbinary: pyte
     prompts = [{"id": f"p{n}", "text": words(n, "q", 20), "category": "law"} for n in range(5)]
     path = write(tmp_path / "prompts.jsonl", prompts)
     assert audit_set(str(path), [], 0, "", Output(language="zh")) == 0
-    assert "所有门槛都达到".encode() in capsysbinary.readouterr().out
+    assert "没有一个门槛有数据，没有跨划分的重复".encode() in capsysbinary.readouterr().out
 
 
 def test_the_command_prints_json(tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
