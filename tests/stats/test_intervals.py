@@ -206,6 +206,11 @@ def test_adjusted_mean_by_hand() -> None:
 def test_adjusted_mean_does_not_collapse() -> None:
     """Where all clusters agree the plain interval has no width, the adjusted one has, and stays in its span."""
     assert limits(clustered_mean([0.0] * 20)) == (0, 0)
+    assert limits(clustered_mean([8.1] * 20, within=(1, 10))) == limits(clustered_mean([8.1] * 20, span=(1, 10)))
+    assert limits(clustered_mean([9.5, 10, 10], within=(1, 10)))[1] == 10
+    assert limits(clustered_mean([4.0, 5, 7], within=(1, 10))) == limits(clustered_mean([4.0, 5, 7]))
+    with pytest.raises(UsageError, match="expected numbers from 1 to 10"):
+        clustered_mean([0.0, 5.0], within=(1, 10))
     low, high = limits(clustered_mean([0.0] * 20, span=(-1, 1)))
     assert -0.25 < low < -0.1
     assert 0.1 < high < 0.25

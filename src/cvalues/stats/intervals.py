@@ -242,8 +242,9 @@ def clustered_mean(
     to the span and hold the mean. For a difference of paired shares in (−1, 1) this is the adjusted Wald interval of
     Bonett and Price (Journal of Educational and Behavioral Statistics 37, 2012) with t for z and G/(G−1).
 
-    `within`, for means on a scale such as points from 1 to 10, clips the limits to the scale and changes nothing else: such
-    means seldom come near an end, and there the interval without `span` keeps its level at less width (docs/statistics.md).
+    `within`, for means on a scale such as points from 1 to 10, clips the limits to the scale: such means seldom come near an
+    end, and there the interval without `span` keeps its level at less width (docs/statistics.md). Only where all clusters agree,
+    and it would have no width, `within` stands in for `span`.
 
     Raises:
         UsageError: a value lies outside `span` or `within`, or lengths differ.
@@ -253,8 +254,12 @@ def clustered_mean(
     if not len(array):
         return NO_DATA
     codes, count = cluster_codes(clusters, len(array))
-    mean, centre, error = mean_parts(cluster_sums(codes, count, array), cluster_sums(codes, count), span)
+    sums, sizes = cluster_sums(codes, count, array), cluster_sums(codes, count)
+    mean, centre, error = mean_parts(sums, sizes, span)
     ends = span or within
+    if within is not None and error is not None and error < 1e-12:
+        span = within
+        mean, centre, error = mean_parts(sums, sizes, span)
     if ends is not None and ((array < ends[0] - 1e-9) | (array > ends[1] + 1e-9)).any():
         raise UsageError(f"values: expected numbers from {ends[0]} to {ends[1]}")
     low: float | None = None
