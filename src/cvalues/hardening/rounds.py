@@ -102,8 +102,8 @@ def _headline(compared: dict[str, Any], language: str) -> str | None:
     return f"{named('measure', first['measure'], language)} {signed(estimate)}"
 
 
-_WIDTH, _ROW, _LEFT = 720, 26, 270
-_LABEL = 46
+_WIDTH, _ROW = 360, 38
+_LABEL = 62
 """Widest label, in halves of a Chinese character."""
 
 
@@ -117,24 +117,24 @@ def rounds_chart(rounds: Sequence[Round], language: str) -> Markup:
         return Markup("")
     reach = max(0.05, *(abs(float(change[side])) for _, change in shown for side in ("low", "high", "value")))
     height = _ROW * len(shown) + 30
-    middle = _LEFT + (_WIDTH - _LEFT) / 2
+    middle = _WIDTH / 2
     parts = [
         f'<line x1="{middle:.1f}" x2="{middle:.1f}" y1="4" y2="{height - 24}" stroke="currentColor" stroke-dasharray="3 3"/>'
     ]
     told = []
 
     def across(value: float) -> float:
-        return middle + value / reach * (_WIDTH - _LEFT - 24) / 2
+        return middle + value / reach * (_WIDTH - 44) / 2
 
     for place, (name, change) in enumerate(shown):
-        y = 4 + _ROW * place + _ROW / 2
+        y = 4 + _ROW * place + _ROW - 12
         value, low, high = (float(change[key]) for key in ("value", "low", "high"))
         label = f"{name} · {named('measure', str(change['measure']), language)}"
         text = f"{label}: {signed(Estimate(value=value, low=low, high=high))}"
         told.append(text)
         parts.append(
             f"<g><title>{escape(text)}</title>"
-            f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" font-size="11" fill="currentColor">{escape(_short(label))}</text>'
+            f'<text x="0" y="{y - 10:.1f}" font-size="11" fill="currentColor">{escape(_short(label))}</text>'
             f'<line x1="{across(low):.1f}" x2="{across(high):.1f}" y1="{y:.1f}" y2="{y:.1f}" stroke="currentColor" stroke-width="2"/>'
             f'<circle cx="{across(value):.1f}" cy="{y:.1f}" r="4" fill="currentColor"/></g>'
         )
@@ -142,7 +142,7 @@ def rounds_chart(rounds: Sequence[Round], language: str) -> Markup:
     parts += [f'<text x="{across(value):.1f}" {mark}>{_tick(value)}</text>' for value in (-reach, 0.0, reach)]
     title = escape(say("rounds.chart", language))
     head = f"<title>{title}</title><desc>{escape('; '.join(told))}</desc>"
-    body = f'<svg role="img" viewBox="0 0 {_WIDTH} {height}" width="100%">{head}{"".join(parts)}</svg>'
+    body = f'<svg role="img" viewBox="0 0 {_WIDTH} {height}" width="100%" style="max-width:30rem">{head}{"".join(parts)}</svg>'
     return Markup(body)  # noqa: S704 - every text is escaped above; the rest is numbers
 
 
