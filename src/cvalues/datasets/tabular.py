@@ -161,7 +161,8 @@ def _json_lines(path: Path, encoding: str) -> Iterator[Raw]:
                 try:
                     value = decode(text)
                 except (msgspec.DecodeError, UnicodeEncodeError, RecursionError) as error:
-                    code = "broken_json" if line.endswith("\n") else "truncated"
+                    cut = not line.endswith("\n") and "truncated" in str(error)
+                    code = "truncated" if cut else "broken_json"
                     problem = Problem(code, "", "one JSON object on the line", str(error))
                 else:
                     if isinstance(value, dict):

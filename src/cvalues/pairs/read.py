@@ -158,9 +158,9 @@ def _broken(file: str, line: int, body: bytes, error: Exception) -> PairFault:
         return PairFault(file=file, line=line, code="overlong")
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError) as broken:
         code = "encoding" if isinstance(error, UnicodeDecodeError) else "broken_json"
-        if not body.endswith(b"\n"):
+        if not body.endswith(b"\n") and (code == "encoding" or "truncated" in str(broken)):
             code = "truncated"
         return PairFault(file=file, line=line, code=code, found=str(error))
     if not isinstance(value, dict):
