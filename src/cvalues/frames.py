@@ -7,17 +7,16 @@ long ones are folded.
 
 from __future__ import annotations
 
-import functools
 import html
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar, overload
 
 import msgspec
 
 from cvalues.errors import MissingExtra
+from cvalues.phrases import Phrases
 from cvalues.records import canonical, clean
 
 if TYPE_CHECKING:
@@ -59,10 +58,7 @@ def visible(text: str) -> str:
     return _HIDDEN.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", clean(text))
 
 
-@functools.cache
-def _words() -> dict[str, dict[str, dict[str, str]]]:
-    body = resources.files("cvalues").joinpath("data/words/notebook.toml").read_bytes()
-    return msgspec.toml.decode(body, type=dict[str, dict[str, dict[str, str]]])
+_PHRASES = Phrases("words/notebook.toml")
 
 
 def word(table: str, key: str, language: str = "", **values: object) -> str:
@@ -74,10 +70,8 @@ def word(table: str, key: str, language: str = "", **values: object) -> str:
         language: `zh` or `en`; `default_language()` when empty.
         **values: what stands for `{name}` in the phrase.
     """
-    text = _words()[table].get(key, {}).get("zh" if (language or default_language()) == "zh" else "en", key)
-    for name, value in values.items():
-        text = text.replace("{" + name + "}", str(value))
-    return text
+    name = f"{table}.{key}"
+    return _PHRASES.say(name, language or default_language(), **values) if name in _PHRASES else key
 
 
 class Shown:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from cvalues.cli.app import app
 from cvalues.cli.messages import translate
-from cvalues.pairs.words import words
+from cvalues.pairs.words import PHRASES
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "pairs"))
 import pairfiles
@@ -103,7 +103,7 @@ def test_every_phrase_is_in_both_languages_with_the_same_gaps() -> None:
     """No phrase is empty, and its gaps are the same in zh and en."""
     import re
 
-    for key, entry in words().items():
+    for key, entry in PHRASES.table.items():
         assert set(entry) == {"zh", "en"}, key
         assert entry["zh"], key
         assert entry["en"], key

@@ -10,7 +10,7 @@ from cvalues.errors import ConfigError
 from cvalues.judging.attack import at_best, better, results, suite
 from cvalues.judging.panel import Member, Panel, combine, family, load, related
 from cvalues.schema import Verdict
-from cvalues.workflows.judge_words import words
+from cvalues.workflows.judge_words import PHRASES
 
 
 def verdict(value: str | float | None, criterion: str = "grade") -> Verdict:
@@ -190,6 +190,6 @@ def test_replies_at_the_ceiling_are_in_no_rate() -> None:
 
 def test_every_technique_has_a_name_in_both_languages() -> None:
     """The techniques of the suite are in the words of the tables."""
-    known = words()["technique"]
-    assert {attack.technique for attack in suite().attack} <= set(known)
-    assert all(set(entry) == {"zh", "en"} for section in words().values() for entry in section.values())
+    known = {key.removeprefix("technique.") for key in PHRASES if key.startswith("technique.")}
+    assert {attack.technique for attack in suite().attack} <= known
+    assert all(set(entry) == {"zh", "en"} for entry in PHRASES.table.values())

@@ -27,7 +27,7 @@ from cvalues.people.campaigns import get_campaign
 from cvalues.people.desk import Desk
 from cvalues.people.forms import KINDS
 from cvalues.people.rates import attack_rates
-from cvalues.people.words import phrases, why
+from cvalues.people.words import PHRASES, why
 from cvalues.study import open_study
 from cvalues.study.verify import verify
 from cvalues.workflows.people_serve import ports_of
@@ -201,7 +201,7 @@ def test_help_has_an_example() -> None:
 
 def test_every_reason_has_words() -> None:
     """Every phrase exists in both languages, and a reason without words is shown as its code."""
-    for key, entry in phrases().items():
+    for key, entry in PHRASES.table.items():
         assert set(entry) == {"zh", "en"}, key
         assert sorted(re.findall(r"{(\w+)}", entry["zh"])) == sorted(re.findall(r"{(\w+)}", entry["en"])), key
     assert why("no-such-reason", {}, "zh") == "no-such-reason"

@@ -13,8 +13,7 @@ from cvalues.cli.audit import audit_set
 from cvalues.cli.show import Output, render
 from cvalues.scoring.audit import Auditing, AuditReport, audit
 from cvalues.scoring.audit.report import bar_text, verdict_text
-from cvalues.scoring.audit.settings import Bar, measures, say
-from cvalues.scoring.audit.settings import words as phrases
+from cvalues.scoring.audit.settings import PHRASES, Bar, measures, say
 from cvalues.scoring.audit.shortcuts import SHORTCUTS
 
 SOURCE = Path(__file__).parents[2] / "src" / "cvalues" / "scoring" / "audit"
@@ -40,12 +39,12 @@ def rich(tmp_path_factory: pytest.TempPathFactory) -> AuditReport:
 
 def test_both_languages_have_every_phrase() -> None:
     """Every phrase stands in both languages with the same gaps, and every shortcut, leak and title has one."""
-    for key, entry in phrases().items():
+    for key, entry in PHRASES.table.items():
         assert set(entry) == {"zh", "en"}, key
         assert all(entry.values()), key
         assert set(re.findall(r"\{(\w+)\}", entry["zh"])) == set(re.findall(r"\{(\w+)\}", entry["en"])), key
-    assert {f"shortcut.{name}" for name in (*SHORTCUTS, "declines")} <= set(phrases())
-    assert {f"item.{entry.name}" for entry in measures().leak} <= set(phrases())
+    assert {f"shortcut.{name}" for name in (*SHORTCUTS, "declines")} <= set(PHRASES.table)
+    assert {f"item.{entry.name}" for entry in measures().leak} <= set(PHRASES.table)
 
 
 def test_no_phrase_is_missing_or_idle() -> None:
@@ -53,9 +52,9 @@ def test_no_phrase_is_missing_or_idle() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in SOURCE.glob("*.py"))
     named = set(re.findall(r'say\(\s*["\']((?:title|item|note|verdict|bar)\.\w+)["\']', code))
     named |= {f"verdict.{name}" for name in re.findall(r'"verdict\.(\w+)"', code)}
-    assert named <= set(phrases())
+    assert named <= set(PHRASES.table)
     named |= {f"item.{entry.name}" for entry in measures().leak} | {"item.reply_in_question"}
-    idle = {key for key in phrases() if key.split(".")[0] in {"title", "item", "note", "verdict", "bar"}} - named
+    idle = {key for key in PHRASES.table if key.split(".")[0] in {"title", "item", "note", "verdict", "bar"}} - named
     assert idle == set()
 
 

@@ -16,7 +16,7 @@ from cvalues.cli.gate import gate as gate_command
 from cvalues.datasets import starter
 from cvalues.errors import ConfigError, NotEnoughData, UsageError
 from cvalues.hardening.gate_texts import junit, markdown, reasons
-from cvalues.hardening.words import words
+from cvalues.hardening.words import PHRASES
 from cvalues.report import write
 from cvalues.schema import Prompt, Verdict
 from cvalues.scoring.gate import CategoryRules, GateConfig, Rule
@@ -252,7 +252,7 @@ def test_hostile_names_stay_text(place: Path) -> None:
 
 def test_every_phrase_has_both_languages() -> None:
     """Every phrase of hardening exists in Chinese and English with the same gaps."""
-    for key, entry in words().items():
+    for key, entry in PHRASES.table.items():
         assert set(entry) == {"zh", "en"}, key
         assert set(re.findall(r"\{(\w+)\}", entry["zh"])) == set(re.findall(r"\{(\w+)\}", entry["en"])), key
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cvalues.cli.options import JsonOption, LangOption, StudyOption, TaxonomyOption
 from cvalues.cli.show import Output
 from cvalues.errors import UsageError
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
 EXITS = {"pass": 0, "fail": 1, "not enough data": 4}
 INIT = "init"
-StudyOption = Annotated[
-    str, typer.Option("--study", help="Study: path of a SQLite file, or a PostgreSQL URL.", envvar="CVALUES_STUDY")
-]
 
 
 def gate(
@@ -41,13 +39,9 @@ def gate(
     alpha: Annotated[float, typer.Option("--alpha", help="With init: error rate of each answer.")] = 0.05,
     power: Annotated[float, typer.Option("--power", help="With init: power of each rule.")] = 0.8,
     study: StudyOption = "study.db",
-    taxonomy: Annotated[
-        str, typer.Option("--taxonomy", help="A file that adds to or replaces the scenarios and domains.")
-    ] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
-    lang: Annotated[
-        str, typer.Option("--lang", help="Language of what is shown: zh or en. Default: from the environment.")
-    ] = "",
+    taxonomy: TaxonomyOption = "",
+    as_json: JsonOption = False,
+    lang: LangOption = "",
 ) -> None:
     """Decide whether a candidate may replace a baseline: pass (0), fail (1), or not enough data (4).
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from cvalues.cli.options import JsonOption, LangOption, ModelsOption, StudyOption, TaxonomyOption
 from cvalues.cli.show import Output
 from cvalues.errors import UsageError
 
@@ -20,22 +21,9 @@ harden = typer.Typer(
     no_args_is_help=True,
 )
 
-StudyOption = Annotated[
-    str, typer.Option("--study", help="Study: path of a SQLite file, or a PostgreSQL URL.", envvar="CVALUES_STUDY")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
-LangOption = Annotated[
-    str, typer.Option("--lang", help="Language of what is shown: zh or en. Default: from the environment.")
-]
 RoundOption = Annotated[
     str,
     typer.Option("--round", help="Name of the round. Default: the one that is not compared yet, else the next number."),
-]
-ModelsOption = Annotated[
-    str, typer.Option("--models-file", help="Models by name. Default: ./models.toml when it exists.")
-]
-TaxonomyOption = Annotated[
-    str, typer.Option("--taxonomy", help="A file that adds to or replaces the scenarios and domains.")
 ]
 RaterOption = Annotated[str, typer.Option("--rater", help="Whose verdicts on free responses count.")]
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from cvalues.cli.options import JsonOption, StudyOption
 from cvalues.cli.show import Output
 from cvalues.errors import UsageError
 
@@ -15,10 +16,6 @@ people = typer.Typer(
     help="People: campaigns, invitations, progress, export, backup.", rich_markup_mode=None, no_args_is_help=True
 )
 
-StudyOption = Annotated[
-    str, typer.Option("--study", help="Study: path of a SQLite file, or a PostgreSQL URL.", envvar="CVALUES_STUDY")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 LangOption = Annotated[
     str, typer.Option("--lang", help="Language of summaries and reports: zh or en. Default: from the environment.")
 ]

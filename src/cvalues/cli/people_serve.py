@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from cvalues.cli.people import JsonOption, LangOption, StudyOption
+from cvalues.cli.options import JsonOption, StudyOption
+from cvalues.cli.people import LangOption
 from cvalues.cli.show import Output
 
 

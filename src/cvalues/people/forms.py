@@ -251,10 +251,9 @@ class Decision(Record, frozen=True, kw_only=True):
     error: Literal["", "slip", "guideline_gap", "ambiguous", "bad_item"] = ""
 
 
-class Sending(Record, frozen=True, kw_only=True):
-    """An answer as a client sends it. The client makes `key` once per answer and repeats it when it sends again."""
+class Answer(Record, frozen=True, kw_only=True):
+    """An answer, decision or claim."""
 
-    key: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{8,64}$")]
     task: Annotated[str, msgspec.Meta(max_length=64)]
     answer: dict[str, Any]
     active_ms: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
@@ -263,6 +262,12 @@ class Sending(Record, frozen=True, kw_only=True):
     confidence: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
     sent: Annotated[str, msgspec.Meta(max_length=40)] = ""
     """The client's clock."""
+
+
+class Sending(Answer, frozen=True, kw_only=True):
+    """An answer as a client sends it. The client makes `key` once per answer and repeats it when it sends again."""
+
+    key: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{8,64}$")]
 
 
 class Submission(Record, frozen=True, kw_only=True):

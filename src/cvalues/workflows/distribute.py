@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-
 from cvalues.distributed import Cluster, Driver
-from cvalues.records import now
 from cvalues.runner import Progress
 from cvalues.study import Study
 from cvalues.workflows.plan import Plan
-from cvalues.workflows.run import Finished, read_run
+from cvalues.workflows.run import Finished, end_run
 
 
 def execute_distributed(
@@ -44,9 +41,4 @@ def execute_distributed(
     run = study.start_run(plan.run)
     study.plan(run, plan.entries, plan.items)
     progress = driver_of.run(watch)
-    read_run(study, run.name, plan)
-    complete = progress.left == 0 and progress.failed == 0
-    state = "done" if complete else "stopped" if progress.stop else "failed" if progress.failed else "stopped"
-    run = msgspec.structs.replace(run, state=state, end=now())
-    study.end_run(run)
-    return Finished(run, plan, study, progress)
+    return end_run(study, run, plan, progress)

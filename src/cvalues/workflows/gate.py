@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from cvalues.errors import ConfigError, CValuesError, NotEnoughData, UsageError, unknown_name
+from cvalues.errors import ConfigError, NotEnoughData, UsageError, unknown_name
 from cvalues.hardening.decisions import Decision, GateAnswer, fact
 from cvalues.hardening.words import say
 from cvalues.judging.card import JudgeCard
@@ -17,7 +17,6 @@ from cvalues.pairs.fitted import Taint
 from cvalues.pairs.taints import kept_taints
 from cvalues.pairs.taints import notes as taint_notes
 from cvalues.records import content_hash, now, open_bytes, write_text
-from cvalues.report.data import ReportInput
 from cvalues.schema import SetRef
 from cvalues.scoring.free import FreeOutcome, raters
 from cvalues.scoring.gate import (
@@ -34,7 +33,7 @@ from cvalues.scoring.gate_readings import choice_readings, free_readings, is_peo
 from cvalues.scoring.outcomes import ItemOutcome
 from cvalues.stats.bounded import BoundedMean, smallest_margin
 from cvalues.study import open_study
-from cvalues.workflows.results import gather
+from cvalues.workflows.compare import one_model
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,7 +110,7 @@ def side(references: Sequence[str], study: str | Path) -> Side:
     """
     if not references:
         raise UsageError("name at least one run of the model")
-    parts = [_part(reference, study) for reference in references]
+    parts = [one_model(reference, study) for reference in references]
     outcomes = [outcome for model, data in parts for outcome in data.outcomes if outcome.model == model]
     free = [outcome for model, data in parts for outcome in data.free.outcomes if outcome.model == model]
     cards = {content_hash(card): card for _, data in parts for card in data.free.cards}
@@ -128,31 +127,6 @@ def side(references: Sequence[str], study: str | Path) -> Side:
             one for model, data in parts for run in data.runs for one in kept_taints(run.settings) if one.model == model
         ),
     )
-
-
-def _part(reference: str, study: str | Path) -> tuple[str, ReportInput]:
-    first: CValuesError | None = None
-    for run, model in _readings(reference):
-        try:
-            data = gather([run], study)
-        except CValuesError as error:
-            first = first or error
-            continue
-        names = data.model_names
-        if not model and len(names) > 1:
-            raise UsageError(
-                f"run '{run}' has several models; name one of them: {', '.join(f'{run}:{name}' for name in names)}"
-            )
-        if model and model not in names:
-            raise unknown_name(f"model of run '{run}'", model, names)
-        return model or names[0], data
-    raise first or UsageError(f"'{reference}' names no run; give NAME, latest, FILE.db#NAME, results.json or RUN:MODEL")
-
-
-def _readings(reference: str) -> list[tuple[str, str]]:
-    """Returns the ways to cut a reference into run and model: whole first, then at each colon."""
-    cuts = [at for at, char in enumerate(reference) if char == ":"]
-    return [(reference, ""), *((reference[:at], reference[at + 1 :]) for at in cuts)]
 
 
 def load_config(path: Path | None) -> GateConfig:

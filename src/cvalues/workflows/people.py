@@ -18,7 +18,7 @@ from cvalues.people.progress import Headline, Progress, Why, counters, headline
 from cvalues.people.quality import Quality, quality
 from cvalues.people.rates import Rate, attack_rates
 from cvalues.people.tasks import add_tasks, task_id, task_key
-from cvalues.people.words import phrase, phrases, why
+from cvalues.people.words import PHRASES, phrase, why
 from cvalues.schema import Cell, Estimate, Prompt, Record, Table, Verdict
 from cvalues.study import Study, tables
 from cvalues.taxonomy import builtin
@@ -378,6 +378,6 @@ def why_table(title: str, reasons: Sequence[tuple[str, Sequence[Why]]], language
 def _why(one: Why, language: str) -> str:
     values = dict(one.values)
     if "roles" in values:
-        names = [name for name in str(values["roles"]).split(", ") if f"role.{name}" in phrases()]
+        names = [name for name in str(values["roles"]).split(", ") if f"role.{name}" in PHRASES]
         values["roles"] = ", ".join(phrase(f"role.{name}", language) for name in names)
     return why(one.reason, values, language)

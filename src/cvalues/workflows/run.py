@@ -112,6 +112,11 @@ def execute(
     run = study.start_run(plan.run)
     study.plan(run, plan.entries, plan.items)
     progress = drive(study, run, plan.entries, plan.endpoints, bounds=bounds, watch=watch)
+    return end_run(study, run, plan, progress)
+
+
+def end_run(study: Study, run: Run, plan: Plan, progress: Progress) -> Finished:
+    """Reads what came of a run, records how it ended, and returns it."""
     read_run(study, run.name, plan)
     complete = progress.left == 0 and progress.failed == 0
     state = "done" if complete else "stopped" if progress.stop else "failed" if progress.failed else "stopped"

@@ -13,7 +13,7 @@ from website import PASSWORD, Client, Site
 
 from cvalues.people import accounts, campaigns, sessions
 from cvalues.people.progress import counters
-from cvalues.people.web.words import phrases
+from cvalues.people.web.words import PAGES
 from cvalues.study import open_study
 
 SOURCE = Path(__file__).resolve().parents[3] / "src/cvalues"
@@ -204,4 +204,4 @@ def test_settings_and_deeds_are_in_words(site: Site, boss: Client) -> None:
     source = "".join(path.read_text("utf-8") for path in (SOURCE / "people").rglob("*.py"))
     verbs = set(re.findall(r'tx\.log\([\w.]+(?: or \w+)?, "([\w-]+)"', source)) | {"init", "replies", "auto-pause"}
     assert len(verbs) > 20
-    assert {verb for verb in verbs if f"deed.{verb}" not in phrases()} == set()
+    assert {verb for verb in verbs if f"deed.{verb}" not in PAGES} == set()

@@ -9,7 +9,7 @@ from string import Formatter
 import pytest
 
 from cvalues.people import words as people_words
-from cvalues.people.web.words import choose, phrases, scripts, text
+from cvalues.people.web.words import PAGES, choose, scripts, text
 
 SOURCE = Path(__file__).resolve().parents[3] / "src/cvalues"
 DATA = SOURCE / "data/people/web"
@@ -29,7 +29,7 @@ def asked() -> tuple[set[str], set[str]]:
             f"script.{key}"
             for pair in re.findall(r'\? "(\w+)" : "(\w+)"', script)
             for key in pair
-            if f"script.{key}" in phrases()
+            if f"script.{key}" in PAGES
         }
         whole |= {f"script.{key}" for key in re.findall(r'(?:return|\?) \["(\w+)", "\w+"\]', script)}
         begun |= {f"script.{key}" for key in re.findall(r"say\(`(\w+)\$", script)}
@@ -40,7 +40,7 @@ def asked() -> tuple[set[str], set[str]]:
 
 def test_every_word_exists() -> None:
     """What a page or script asks for is there."""
-    known = set(phrases()) | set(people_words.phrases())
+    known = set(PAGES) | set(people_words.PHRASES)
     whole, begun = asked()
     assert whole - known == set()
     assert {key for key in begun if not any(one.startswith(key) for one in known)} == set()
@@ -49,14 +49,14 @@ def test_every_word_exists() -> None:
 def test_no_word_is_dead() -> None:
     """Every word of the pages is asked for somewhere."""
     whole, begun = asked()
-    dead = {key for key in phrases() if key not in whole and not any(key.startswith(one) for one in begun)}
+    dead = {key for key in PAGES if key not in whole and not any(key.startswith(one) for one in begun)}
     assert dead == set()
 
 
-@pytest.mark.parametrize("key", sorted(phrases()))
+@pytest.mark.parametrize("key", sorted(PAGES))
 def test_both_languages_hold_the_same_values(key: str) -> None:
     """Chinese and English of a phrase exist, differ, and name the same values."""
-    zh, en = phrases()[key]["zh"], phrases()[key]["en"]
+    zh, en = PAGES.table[key]["zh"], PAGES.table[key]["en"]
     assert zh
     assert en
     names = [{name for _, name, _, _ in Formatter().parse(one) if name} for one in (zh, en)]

@@ -14,7 +14,7 @@ from litestar.params import FromPath, JSONBody, PathParameter
 from cvalues.people import decide, holding, sessions, submit, writing
 from cvalues.people.campaigns import get_campaign
 from cvalues.people.errors import NeverAssigned
-from cvalues.people.forms import Receipt, Sending, Vote
+from cvalues.people.forms import Answer, Receipt, Sending, Vote
 from cvalues.people.web import pages_account, reading
 from cvalues.people.web.rendering import TheVisit, TheWeb, Web
 from cvalues.people.web.security import PUBLIC, SIGNED_IN, Bucket
@@ -25,17 +25,6 @@ Key = Annotated[str, PathParameter(pattern="^[A-Za-z0-9_-]{8,64}$", description=
 Task = Annotated[str, PathParameter(max_length=64)]
 _SENDING = Bucket(per_minute=240, burst=120)
 _TYPING = Bucket(per_minute=240, burst=120)
-
-
-class Answer(Record, frozen=True, kw_only=True):
-    """An answer, decision or claim."""
-
-    task: Annotated[str, msgspec.Meta(max_length=64)]
-    answer: dict[str, Any]
-    active_ms: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
-    wall_ms: Annotated[int, msgspec.Meta(ge=0, le=10**12)] = 0
-    confidence: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
-    sent: Annotated[str, msgspec.Meta(max_length=40)] = ""
 
 
 class Draft(Record, frozen=True, kw_only=True):

@@ -126,7 +126,7 @@ def audit(web: TheWeb, visit: TheVisit, request: Request[Any, Any, Any]) -> Resp
     """The ledger: who did what to what, newest first; ids and counts, never texts."""
     before = request.query_params.get("before", "")
     lines = reading.deeds(web.desk, int(before) if before.isdigit() and len(before) < 18 else None)
-    known = {key.removeprefix("deed.") for key in words.phrases() if key.startswith("deed.")}
+    known = {key.removeprefix("deed.") for key in words.PAGES if key.startswith("deed.")}
     return web.page(visit, "audit.html.j2", lines=lines, known=known)
 
 

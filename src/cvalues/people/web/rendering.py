@@ -27,7 +27,7 @@ from cvalues.people.errors import BadAnswer, PeopleError, TooMany
 from cvalues.people.web import reading, words
 from cvalues.people.web.security import Visit, check_token
 from cvalues.people.web.settings import Ports, Settings
-from cvalues.people.words import phrases as people_phrases
+from cvalues.people.words import PHRASES as PEOPLE
 from cvalues.people.words import why
 from cvalues.schema import Estimate
 from cvalues.taxonomy import builtin
@@ -142,7 +142,7 @@ class Speech:
         """Returns a reason in words, with roles by name."""
         given = dict(values)
         if "roles" in given:
-            names = [name for name in str(given["roles"]).split(", ") if f"role.{name}" in people_phrases()]
+            names = [name for name in str(given["roles"]).split(", ") if f"role.{name}" in PEOPLE]
             given["roles"] = (" / " if self.language == "en" else "或").join(self(f"role.{name}") for name in names)
         return why(reason, given, self.language)
 

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from cvalues.errors import UsageError
+from cvalues.phrases import Phrases
 from cvalues.schema import Record
 
 
@@ -120,14 +121,7 @@ def leak_patterns() -> tuple[tuple[LeakPattern, re.Pattern[str]], ...]:
     return tuple((entry, re.compile(entry.pattern, re.IGNORECASE)) for entry in measures().leak)
 
 
-@functools.cache
-def words() -> dict[str, dict[str, str]]:
-    """Returns every phrase of the audit's tables by its key `section.name`, in `zh` and `en`."""
-    body = resources.files("cvalues").joinpath("data/audit/words.toml").read_bytes()
-    tables = msgspec.toml.decode(body, type=dict[str, dict[str, dict[str, str]]])
-    return {f"{section}.{name}": entry for section, table in tables.items() for name, entry in table.items()}
-
-
-def say(key: str, language: str, **gaps: object) -> str:
-    """Returns a phrase in `zh` or `en` with its gaps filled; KeyError for a key that does not exist, a fault of the package."""
-    return words()[key]["zh" if language == "zh" else "en"].format(**gaps)
+PHRASES = Phrases("audit/words.toml")
+"""Every phrase of the audit's tables."""
+say = PHRASES.say
+"""Returns a phrase of the audit's tables in `zh` or `en` with its gaps filled."""
