@@ -241,7 +241,8 @@ def judge(
 @app.command()
 def calibrate(
     sources: Annotated[
-        list[str], typer.Argument(help="Reference and judge: raters, patterns such as person:*, or files of verdicts.")
+        list[str],
+        typer.Argument(help="Reference and judge: raters, patterns such as person:*, campaigns, or files of verdicts."),
     ],
     runs: Annotated[
         list[str] | None, typer.Option("--run", help="Run of free responses; may repeat. Default: latest.")

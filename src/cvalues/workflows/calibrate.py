@@ -1,7 +1,8 @@
 """Agreement between sources of verdicts, judge cards, and rates corrected by them.
 
-A source is a rater or a pattern (`judge:gpt*`, `rule:safety@1`, `person:*`), or a file of verdicts. Several raters of one source are
-combined: labels by majority (a tie is no value), numbers by their mean.
+A source is a rater or a pattern (`judge:gpt*`, `rule:safety@1`, `person:*`), a campaign of people, or a file of verdicts. Several raters
+of one source are combined: labels by majority (a tie is no value), numbers by their mean. A campaign gives its own labels: an
+adjudicator's decision before the majority, and nothing for what is open or truly ambiguous.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ import numpy as np
 from cvalues.criteria import criteria, criterion
 from cvalues.errors import DataError, UsageError
 from cvalues.judging.card import JudgeCard, Place, Value, cuts_of, make_card, positive, state
+from cvalues.people.campaigns import get_campaign, list_campaigns
+from cvalues.people.desk import Desk
+from cvalues.people.progress import labels
 from cvalues.records import detect_encoding, now, open_bytes, read_lines
 from cvalues.schema import Audit, Estimate, Prompt, Record, Verdict
 from cvalues.scoring.free import kind_of
@@ -42,7 +46,7 @@ class Source(Record, frozen=True, kw_only=True):
     values: dict[str, Value]
     """By response id."""
     raters: tuple[str, ...]
-    """The raters behind it; empty for a file."""
+    """The raters behind it; empty for a file and a campaign."""
     people: bool = False
     """True when people gave the verdicts."""
 
@@ -116,7 +120,7 @@ def source(spec: str, known: Mapping[str, Mapping[str, Value]], name: str) -> So
         listed = ", ".join(sorted(known)) or "none"
         raise UsageError(
             f"no rater fits '{spec}' on criterion '{name}'; raters here: {listed}. Give a rater, a pattern such as person:*, "
-            "or a .csv or .jsonl file"
+            "a campaign, or a .csv or .jsonl file"
         )
     people = all(kind_of(rater) == "person" for rater in raters)
     if len(raters) == 1:
@@ -136,6 +140,33 @@ def _of_file(spec: str, name: str) -> Source:
             )
     title = f"{_PERSON}{path.name}" if people else path.name
     return Source(name=title, values=combined(list(votes.values()), name), raters=(), people=people)
+
+
+def campaign_source(study: Study, spec: str, name: str) -> Source | None:
+    """Returns the labels of the campaign that `spec` names, by response id; None where no campaign has this name.
+
+    Raises:
+        UsageError: its people judge by another criterion, or several replies at a time.
+    """
+    desk = Desk(study)
+    found = next((one for one in list_campaigns(desk) if one.name == spec), None)
+    if found is None:
+        return None
+    campaign, _ = get_campaign(desk, spec)
+    if campaign.kind == "expert":
+        raise UsageError(
+            f"campaign '{spec}' judges the best of several replies, not one; give a campaign that judges single replies"
+        )
+    if campaign.criterion != name:
+        raise UsageError(
+            f"the people of campaign '{spec}' judge by '{campaign.criterion}'; give --criterion {campaign.criterion}"
+        )
+    values = {
+        entry.responses[0]: entry.label
+        for entry in labels(desk, spec)
+        if entry.label is not None and len(entry.responses) == 1
+    }
+    return Source(name=f"{_PERSON}{spec}", values=values, raters=(), people=True)
 
 
 def fitting(spec: str, raters: Iterable[str]) -> tuple[str, ...]:
@@ -228,7 +259,7 @@ def calibrate(
     Args:
         study: the study of the runs.
         runs: runs of free responses.
-        reference: the source that counts as true, for example `person:*` or `person:FILE`.
+        reference: the source that counts as true, for example `person:*`, a campaign, or `person:FILE`.
         judge: the source that is measured.
         name: the criterion.
         keep: whether the study keeps the card.
@@ -239,7 +270,7 @@ def calibrate(
     """
     criterion(name)
     known = ratings(study, runs, name)
-    truth, judged = source(reference, known, name), source(judge, known, name)
+    truth, judged = (campaign_source(study, spec, name) or source(spec, known, name) for spec in (reference, judge))
     if judged.people and not truth.people:
         truth, judged = judged, truth
     if len(judged.raters) > 1:
