@@ -140,6 +140,29 @@ def test_the_lock_is_fair() -> None:
         pass
 
 
+def test_a_lock_with_places_lets_so_many_in() -> None:
+    """Two places hold two threads at a time and never three; every thread gets its turn."""
+    lock, inside, most = FairLock(2), 0, 0
+    guard = threading.Lock()
+
+    def go() -> None:
+        nonlocal inside, most
+        with lock:
+            with guard:
+                inside += 1
+                most = max(most, inside)
+            time.sleep(0.01)
+            with guard:
+                inside -= 1
+
+    threads = [threading.Thread(target=go) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert (most, inside, any(thread.is_alive() for thread in threads)) == (2, 0, False)
+
+
 TASKS = 25
 """New tasks before each kill, so that there is work to be interrupted."""
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import postgresql
 from cvalues.errors import ChangedData, StudyBusy, StudyError, StudyTooNew, UsageError
 from cvalues.records import now
 from cvalues.schema import Attempt, Audit, Response, Run, SetRef, Verdict, response_id
@@ -269,6 +270,31 @@ def test_full_disk_keeps_what_was_committed(tmp_path: Path) -> None:
 def test_password_is_not_shown() -> None:
     """The password of a URL does not reach messages."""
     assert "secret" not in engines.hide_password("postgresql://user:secret@127.0.0.1/db")
+
+
+@pytest.mark.postgres
+def test_a_server_that_was_restarted_is_found_again(postgres: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that idled and was ended by the server is replaced unseen; one in use is one clear error, and the next call works."""
+    with postgresql.database(postgres) as url, open_study(url) as study:
+
+        def end_all() -> None:
+            others = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+            outside = sa.create_engine(study.engine.url)
+            with outside.connect() as connection:
+                connection.execute(sa.text(others))
+            outside.dispose()
+            time.sleep(0.2)
+
+        started(study)
+        end_all()
+        with pytest.raises(StudyError, match="terminating connection"):
+            study.runs()
+        assert [run.name for run in study.runs()] == ["r"]
+        monkeypatch.setattr(engines, "IDLE_SECONDS", 0.1)
+        end_all()
+        assert [run.name for run in study.runs()] == ["r"]
+        with study.glancing() as connection:
+            assert connection.execute(sa.select(tables.run.c.name)).scalars().all() == ["r"]
 
 
 @given(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -121,7 +121,7 @@ def init_people(desk: Desk, prefix: str = "a") -> bool:
 def find_person(desk: Desk, who: str) -> str:
     """Returns the pseudonym of a handle or pseudonym; raises NoSuch."""
     p = tables.person.c
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         found = (
             connection.execute(sa.select(p.id).where((p.id == who) | (p.handle == who.casefold()))).scalars().first()
         )
@@ -236,8 +236,13 @@ def revoke_role(desk: Desk, person: str, role: str, campaign: str = "", *, actor
 
 def roles_in(connection: sa.Connection, person: str, campaign: str) -> dict[str, tuple[str, ...]]:
     """Returns the person's roles in a campaign, each with its categories (empty: all); empty without any."""
+    return merged(connection.execute(queries.roles(), {"who": person, "campaign": campaign}))
+
+
+def merged(grants: Iterable[sa.Row[tuple[object, ...]]]) -> dict[str, tuple[str, ...]]:
+    """Returns roles with their categories (empty: all) from rows with `role` and `categories`; several grants of a role add up."""
     found: dict[str, tuple[str, ...]] = {}
-    for row in connection.execute(queries.roles(), {"who": person, "campaign": campaign}):
+    for row in grants:
         categories = tuple(msgspec.json.decode(row.categories))
         both = row.role in found and categories and found[row.role]
         found[row.role] = (*found[row.role], *categories) if both else () if row.role in found else categories
@@ -246,7 +251,7 @@ def roles_in(connection: sa.Connection, person: str, campaign: str) -> dict[str,
 
 def has_role(desk: Desk, person: str, role: str, campaign: str = "") -> bool:
     """Returns whether an active person has a role in a campaign; a manager of every campaign is one of each."""
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         state = connection.execute(sa.select(tables.person.c.state).where(tables.person.c.id == person)).scalar()
         return state == "active" and role in roles_in(connection, person, campaign)
 
@@ -265,7 +270,7 @@ def has_manager(desk: Desk) -> bool:
         .join(tables.person, p.id == g.person)
         .where(g.role == "manager", g.campaign == "", g.revoked.is_(None), p.state == "active")
     )
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         return connection.execute(query).first() is not None
 
 
@@ -300,7 +305,7 @@ def invite(desk: Desk, offer: Offer, *, actor: str = "") -> str:
 
 def invitation(desk: Desk, token: str) -> Invited | None:
     """Returns what a token invites to, None when it is unknown, used up, revoked or expired."""
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         row = connection.execute(
             sa.select(tables.invitation).where(tables.invitation.c.id == token_hash(token))
         ).first()

@@ -14,14 +14,14 @@ import msgspec
 import sqlalchemy as sa
 
 from cvalues.people import queries
-from cvalues.people.accounts import roles_in
+from cvalues.people.accounts import merged
 from cvalues.people.blinding import mask
-from cvalues.people.campaigns import day_of, is_sensitive, load_campaign
+from cvalues.people.campaigns import day_of, decode_campaign, is_sensitive, load_campaign, no_campaign
 from cvalues.people.desk import Desk, Tx
 from cvalues.people.errors import NeverAssigned, NoSuch
 from cvalues.people.forms import Assignment, Campaign, Duty, Nothing, ShownReply, Submission
 from cvalues.people.rules import RING, due_for_gold, shown_order
-from cvalues.people.tasks import body_of, lock_task, replies_of
+from cvalues.people.tasks import body_of, lock_task, material_of
 from cvalues.records import derive_seed
 from cvalues.study import tables
 
@@ -60,55 +60,63 @@ def claim_next(desk: Desk, person: str, campaign: str, duty: Duty = "work") -> A
 
 
 def _claim(tx: Tx, person: str, name: str, duty: Duty) -> Assignment | Nothing:
-    campaign, state = load_campaign(tx.connection, name)
-    if state != "open":
-        return Nothing(reason=f"campaign-{state}")
-    seeker = seek(tx, campaign, person, duty)
+    seeker = _stand(tx, person, name, duty)
     if isinstance(seeker, Nothing):
         return seeker
-    found: Assignment | Nothing | None = _held(tx, seeker)
+    there = {"campaign": name, "who": person, "duty": duty, "now": tx.now}
+    first, last, lapsed, held = tx.connection.execute(queries.survey(), there).one()
+    found: Assignment | Nothing | None = _held(tx, seeker) if held is not None else None
     if found is None and duty == "work":
-        found = _practice(tx, seeker) or _capped(campaign, seeker, tx.now) or _gold(tx, seeker)
+        found = _practice(tx, seeker) or _capped(seeker.campaign, seeker, tx.now) or _gold(tx, seeker)
     if found is not None:
         return found
-    slot = _pick(tx, seeker)
+    slot = _pick(tx, seeker, first, last, lapsed)
     if slot is not None:
         return _give(tx, seeker, slot)
     return Nothing(reason="nothing-open" if seeker.categories is None else "nothing-open-in-scenarios")
 
 
-def join_campaign(tx: Tx, campaign: Campaign, person: str) -> sa.Row[Any]:
-    """Returns the person's row in a campaign, locked until the transaction ends; made where there is none."""
-    found = tx.first(queries.member(), campaign=campaign.name, who=person)
-    if found is not None:
-        return found
-    tx.add(
-        tables.membership,
-        [
-            {
-                "campaign": campaign.name, "person": person, "state": "active", "consent": None, "scenarios": None, "qualified": 0,
-                "attempt": 1, "claimed": 0, "submitted": 0, "skipped": 0, "gold_right": 0, "gold_total": 0, "since_gold": 0,
-                "place": derive_seed("place", campaign.seed, campaign.name, person) % RING, "day": day_of(campaign, tx.now),
-                "day_items": 0, "day_sensitive": 0, "day_seconds": 0.0,
-            }
-        ],
-    )  # fmt: skip
-    return tx.connection.execute(queries.member(), {"campaign": campaign.name, "who": person}).one()
-
-
-def seek(tx: Tx, campaign: Campaign, person: str, duty: Duty) -> _Seeker | Nothing:
-    """Returns the person as a seeker of work, or why they can get none in this campaign at all."""
-    state = tx.connection.execute(queries.person_state(), {"who": person}).scalar()
-    if state is None:
+def _stand(tx: Tx, person: str, name: str, duty: Duty) -> _Seeker | Nothing:
+    """Returns a person, their row in the campaign locked, as a seeker of work, or why they can get none there at all."""
+    who = {"campaign": name, "who": person}
+    known = tx.all(queries.standing(member=True), **who)
+    rows = known or tx.all(queries.standing(member=False), **who)
+    if not rows:
+        raise no_campaign(tx.connection, name)
+    if rows[0].campaign_state != "open":
+        return Nothing(reason=f"campaign-{rows[0].campaign_state}")
+    if rows[0].person_state is None:
         raise NoSuch(f"there is no person '{person}'; see  cvalues people status")
-    if state != "active":
-        return Nothing(reason=f"person-{state}")
-    roles = roles_in(tx.connection, person, campaign.name)
+    if rows[0].person_state != "active":
+        return Nothing(reason=f"person-{rows[0].person_state}")
+    campaign = decode_campaign(rows[0].campaign_body)
+    roles = merged(row for row in rows if row.role is not None)
     wanted = ("adjudicator",) if duty == "adjudicate" else ROLES_FOR.get((campaign.kind, duty), ())
     held = [roles[role] for role in wanted if role in roles]
     if not held:
         return Nothing(reason="role", values={"roles": ", ".join(wanted) or "-"})
-    member = join_campaign(tx, campaign, person)
+    return _seek(tx, campaign, known[0] if known else _join(tx, campaign, person), held, duty)
+
+
+def join_campaign(tx: Tx, campaign: Campaign, person: str) -> sa.Row[Any]:
+    """Returns the person's row in a campaign, locked until the transaction ends; made where there is none."""
+    return tx.first(queries.member(), campaign=campaign.name, who=person) or _join(tx, campaign, person)
+
+
+def _join(tx: Tx, campaign: Campaign, person: str) -> sa.Row[Any]:
+    new = tx.put(
+        tables.membership,
+        campaign=campaign.name, person=person, state="active", consent=None, scenarios=None, qualified=0, attempt=1, claimed=0,
+        submitted=0, skipped=0, gold_right=0, gold_total=0, since_gold=0, day=day_of(campaign, tx.now), day_items=0, day_sensitive=0,
+        day_seconds=0.0, place=derive_seed("place", campaign.seed, campaign.name, person) % RING,
+    )  # fmt: skip
+    return new or tx.connection.execute(queries.member(), {"campaign": campaign.name, "who": person}).one()
+
+
+def _seek(
+    tx: Tx, campaign: Campaign, member: sa.Row[Any], held: Sequence[tuple[str, ...]], duty: Duty
+) -> _Seeker | Nothing:
+    """Returns a person who has roles with these categories (empty: all) as a seeker of work, or why they can get none at all."""
     if member.state != "active":
         return Nothing(reason="paused")
     if campaign.consent and member.consent is None:
@@ -174,11 +182,11 @@ def _let_go(tx: Tx, row: sa.Row[Any]) -> None:
 # --- picking ----------------------------------------------------------------------------------------------------------------
 
 
-def _pick(tx: Tx, seeker: _Seeker) -> sa.Row[Any] | None:
-    lapsed = _lapsed(tx, seeker)
-    if lapsed is not None:
-        return lapsed
-    for n in _levels(tx, seeker):
+def _pick(tx: Tx, seeker: _Seeker, first: int | None, last: int | None, lapsed: float | None) -> sa.Row[Any] | None:
+    again = _lapsed(tx, seeker) if lapsed is not None else None
+    if again is not None:
+        return again
+    for n in _levels(seeker.campaign, first, last):
         for category in _rotation(seeker):
             for low, high in ((seeker.member.place, RING), (-1, seeker.member.place)):
                 found = _open(tx, seeker, n, category, (low, high))
@@ -199,13 +207,12 @@ def _lapsed(tx: Tx, seeker: _Seeker) -> sa.Row[Any] | None:
     return tx.first(queries.lapsed_slot(by_category=True), **values, categories=seeker.categories)
 
 
-def _levels(tx: Tx, seeker: _Seeker) -> list[int]:
+def _levels(campaign: Campaign, first: int | None, last: int | None) -> list[int]:
     """Returns the numbers of open slots, in the order in which they are given out."""
-    first, last = tx.connection.execute(queries.levels(), {"campaign": seeker.campaign.name, "duty": seeker.duty}).one()
     if first is None:
         return []
     levels = list(range(first, (first if last is None else last) + 1))  # others may have taken all meanwhile
-    return levels if seeker.campaign.order == "breadth" else levels[::-1]
+    return levels if campaign.order == "breadth" else levels[::-1]
 
 
 def _rotation(seeker: _Seeker) -> Sequence[str | None]:
@@ -229,16 +236,22 @@ def _open(tx: Tx, seeker: _Seeker, n: int, category: str | None, span: tuple[int
 
 def _give(tx: Tx, seeker: _Seeker, slot: sa.Row[Any]) -> Assignment:
     """Leases a slot to the person and returns the task."""
-    m = tables.membership.c
     lease = tx.now + 60 * seeker.campaign.lease_minutes
-    row = expose(tx, seeker.campaign, seeker.person, slot, seeker.member.claimed)
+    task, texts = material_of(tx.connection, slot.task)
+    row = expose(tx, seeker.campaign, seeker.person, slot, list(texts), seeker.member.claimed)
     given = {"of": slot.task, "nth": slot.n, "who": seeker.person, "until": lease}
     tx.connection.execute(queries.lease(), given)
     since = 0 if slot.duty == "gold" else seeker.member.since_gold + 1
-    place = {"place": slot.rnd} if slot.duty == "work" else {}
-    mine = (m.campaign == seeker.campaign.name) & (m.person == seeker.person)
-    tx.update(tables.membership, mine, claimed=seeker.member.claimed + 1, since_gold=since, **place)
-    return show(tx, seeker.campaign, row, lease, fresh=True)
+    place = slot.rnd if slot.duty == "work" else seeker.member.place
+    counted = {
+        "of": seeker.campaign.name,
+        "who": seeker.person,
+        "count": seeker.member.claimed + 1,
+        "since": since,
+        "at": place,
+    }
+    tx.connection.execute(queries.claimed(), counted)
+    return _shown(tx, seeker.campaign, row, lease, (task, texts), fresh=True)
 
 
 class Met(NamedTuple):
@@ -259,10 +272,11 @@ class Met(NamedTuple):
     note: str
 
 
-def expose(tx: Tx, campaign: Campaign, person: str, slot: sa.Row[Any], nth: int) -> Met:
-    """Notes that a person meets a task and returns that row; the database refuses a second time, and an author's own."""
-    r = tables.task_reply.c
-    ids = list(tx.connection.execute(sa.select(r.response).where(r.task == slot.task).order_by(r.n)).scalars())
+def expose(tx: Tx, campaign: Campaign, person: str, slot: sa.Row[Any], ids: Sequence[str], nth: int) -> Met:
+    """Notes that a person meets a task with these replies and returns that row.
+
+    The database refuses a second time, and an author's own.
+    """
     order = shown_order(campaign, person, slot.task, len(ids), nth)
     met = Met(
         person=person, task=slot.task, campaign=campaign.name, author=slot.author,
@@ -336,10 +350,22 @@ def _practice(tx: Tx, seeker: _Seeker) -> Assignment | Nothing | None:
 # --- showing --------------------------------------------------------------------------------------------------------------
 
 
-def show(tx: Tx, campaign: Campaign, row: sa.Row[Any] | Met, lease: float, *, fresh: bool = False) -> Assignment:
-    """Returns a task as the person of this exposure may see it; a `fresh` one has neither draft nor answers."""
-    task = tx.connection.execute(queries.task(), {"task": row.task}).one()
-    texts = {response.id: response.text for response, _ in replies_of(tx.connection, row.task)}
+def show(tx: Tx, campaign: Campaign, row: sa.Row[Any], lease: float) -> Assignment:
+    """Returns a task as the person of this exposure may see it."""
+    return _shown(tx, campaign, row, lease, material_of(tx.connection, row.task), fresh=False)
+
+
+def _shown(
+    tx: Tx,
+    campaign: Campaign,
+    row: sa.Row[Any] | Met,
+    lease: float,
+    material: tuple[sa.Row[Any], dict[str, str]],
+    *,
+    fresh: bool,
+) -> Assignment:
+    """Returns a task with its texts as the person of this exposure may see it; a `fresh` one has neither draft nor answers."""
+    task, texts = material
     shown = msgspec.json.decode(row.ord, type=list[str])
     mine = {"who": row.person, "task": row.task}
     draft = None if fresh else tx.connection.execute(queries.draft(), mine).scalar()

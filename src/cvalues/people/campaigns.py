@@ -169,22 +169,32 @@ def load_campaign(connection: sa.Connection, name: str) -> tuple[Campaign, str]:
     """Returns (campaign, state); raises NoSuch with the names there are."""
     row = connection.execute(queries.campaign(), {"campaign": name}).first()
     if row is None:
-        c = tables.campaign.c
-        names = connection.execute(sa.select(c.name).order_by(c.name)).scalars().all()
-        raise NoSuch(f"there is no campaign '{name}'; there are: {', '.join(names or ['-'])}")
-    return _CAMPAIGN.decode(row.body), row.state
+        raise no_campaign(connection, name)
+    return decode_campaign(row.body), row.state
+
+
+def decode_campaign(body: str) -> Campaign:
+    """Returns a campaign from its column."""
+    return _CAMPAIGN.decode(body)
+
+
+def no_campaign(connection: sa.Connection, name: str) -> NoSuch:
+    """Returns the error that a campaign does not exist, with the names there are."""
+    c = tables.campaign.c
+    names = connection.execute(sa.select(c.name).order_by(c.name)).scalars().all()
+    return NoSuch(f"there is no campaign '{name}'; there are: {', '.join(names or ['-'])}")
 
 
 def get_campaign(desk: Desk, name: str) -> tuple[Campaign, str]:
     """Returns (campaign, state); raises NoSuch."""
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         return load_campaign(connection, name)
 
 
 def list_campaigns(desk: Desk) -> list[Listed]:
     """Returns all campaigns, oldest first; empty for none."""
     c = tables.campaign.c
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         rows = connection.execute(sa.select(tables.campaign).order_by(c.created, c.name))
         return [
             Listed(
@@ -244,7 +254,7 @@ def change_settings(desk: Desk, name: str, settings: dict[str, Any], *, actor: s
 
 def publish_guideline(desk: Desk, name: str, text: dict[str, str], *, major: bool, actor: str = "") -> Campaign:
     """Publishes new guidelines (text per language) and returns the campaign; `major` asks everybody to qualify again."""
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         before, _ = load_campaign(connection, name)
     first, _, second = before.guideline_version.partition(".")
     version = f"{int(first) + 1}.0" if major else f"{first}.{int(second or 0) + 1}"

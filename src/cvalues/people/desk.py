@@ -1,7 +1,8 @@
 """The desk: an open study, a clock, and one fair write lock; every service takes one.
 
-Make one `Desk` per study and process. On SQLite its writers queue first come, first served (SQLite's own busy handler lets a
-waiting writer starve for seconds); other processes are kept apart by SQLite's lock. PostgreSQL needs no queue: rows are locked.
+Make one `Desk` per study and process. Its writers queue first come, first served: one at a time on SQLite, whose own busy handler
+lets a waiting writer starve for seconds, and a few on PostgreSQL. Other processes are kept apart by SQLite's lock, and by locked
+rows on PostgreSQL.
 A transaction that lost a race (a unique key, a deadlock) is repeated from its beginning, so `work` must have no effect outside it.
 """
 
@@ -25,23 +26,27 @@ from cvalues.study import engine as engines
 
 _T = TypeVar("_T")
 _TRIES = 8
+_WRITERS = 2
+"""Transactions that one process writes to PostgreSQL at a time. More threads at work take the interpreter from each other at every
+message to the server; each then holds its rows longer, and all wait for all (`benchmarks/people_load.py`: p95 160 ms without a bound,
+45 ms with 2)."""
 _AGAIN = {"40001", "40P01"}
 """PostgreSQL's codes of a serialisation failure and a deadlock."""
 
 
 class FairLock:
-    """A lock that is given to threads in the order in which they asked for it."""
+    """A lock that is given to threads in the order in which they asked for it; so many as it has places hold it at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: int = 1) -> None:
         """Makes a free lock."""
         self._mutex = threading.Lock()
         self._waiting: collections.deque[threading.Lock] = collections.deque()
-        self._held = False
+        self._free = places
 
     def __enter__(self) -> None:
         with self._mutex:
-            if not self._held:
-                self._held = True
+            if self._free:
+                self._free -= 1
                 return
             gate = threading.Lock()
             gate.acquire()
@@ -62,7 +67,7 @@ class FairLock:
             if self._waiting:
                 self._waiting.popleft().release()
             else:
-                self._held = False
+                self._free += 1
 
 
 class Tx:
@@ -84,6 +89,10 @@ class Tx:
         """Inserts rows, leaving those that exist as they are."""
         self.study.add(self.connection, table, rows)
 
+    def put(self, table: sa.Table, **values: Any) -> sa.Row[Any] | None:
+        """Inserts a row and returns it; None where it exists, which is left as it is."""
+        return self.study.put(self.connection, table, values)
+
     def insert(self, table: sa.Table, **values: Any) -> None:
         """Inserts one row; a row that must not exist makes the transaction fail and be repeated."""
         self.connection.execute(sa.insert(table), values)
@@ -102,10 +111,9 @@ class Tx:
 
     def flush(self) -> None:
         """Writes the ledger rows; the last thing in a transaction."""
-        if not self.lines:
-            return
-        begin_chain(self)
-        ledger.append(self.connection, self.lines)
+        if self.lines and not ledger.append(self.connection, self.lines):
+            begin_chain(self)
+            ledger.append(self.connection, self.lines)
 
 
 def begin_chain(tx: Tx, prefix: str = "a") -> None:
@@ -122,8 +130,7 @@ class Desk:
         """Keeps the study and the clock (seconds since 1970)."""
         self.study = study
         self.clock = clock
-        self._lock = FairLock()
-        self._queue = study.engine.dialect.name == "sqlite"
+        self._lock = FairLock(1 if study.engine.dialect.name == "sqlite" else _WRITERS)
 
     @property
     def now(self) -> float:
@@ -136,6 +143,12 @@ class Desk:
         with self.study.reading() as connection:
             yield connection
 
+    @contextmanager
+    def glancing(self) -> Iterator[sa.Connection]:
+        """Gives a connection for a few quick reads, each of which sees what is committed at its own moment."""
+        with self.study.glancing() as connection:
+            yield connection
+
     def write(self, work: Callable[[Tx], _T]) -> _T:
         """Runs `work` in one write transaction, durable when this returns, and returns its result.
 
@@ -144,8 +157,6 @@ class Desk:
         """
         for trial in range(_TRIES):
             try:
-                if not self._queue:
-                    return self._once(work)
                 with self._lock:
                     return self._once(work)
             except IntegrityError as error:

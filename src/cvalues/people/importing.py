@@ -23,7 +23,7 @@ from cvalues.people.errors import NoSuch, PeopleError
 from cvalues.people.forms import Campaign, Gold, NewReply, NewTask, Sending, TaskKind
 from cvalues.people.rules import read_answer
 from cvalues.people.submit import submit
-from cvalues.people.tasks import add_tasks, check_task, lock_task, task_id, task_key
+from cvalues.people.tasks import add_tasks, check_task, lock_task, material_of, task_id, task_key
 from cvalues.records import clean, content_hash, read_lines
 from cvalues.schema import Record, Response, response_id
 from cvalues.study import tables
@@ -174,7 +174,7 @@ def _vote(desk: Desk, campaign: str, task: str, vote: _Vote) -> int:
             sa.select(tables.slot).where(s.task == task, s.n >= 0).order_by(s.state != "open", s.n).limit(1)
         )
         if slot is not None:
-            expose(tx, found, person, slot, 0)
+            expose(tx, found, person, slot, list(material_of(tx.connection, task)[1]), 0)
 
     desk.write(give)
     receipt = submit(desk, person, Sending(key=key, task=task, answer=vote.answer, sent=vote.time[:40]))

@@ -15,6 +15,7 @@ from cvalues.study import tables
 
 OPEN: sa.ColumnElement[str] = sa.literal_column("'open'")
 LEASED: sa.ColumnElement[str] = sa.literal_column("'leased'")
+PENDING = sa.text("outcome in ('open', 'returned')")
 
 
 def _unseen() -> sa.ColumnElement[bool]:
@@ -49,25 +50,27 @@ def lapsed_slot(*, by_category: bool) -> sa.Select[Any]:
 
 
 @functools.cache
-def levels() -> sa.Select[Any]:
-    """The lowest and the highest number of an open slot; (NULL, NULL) without one."""
-    s = tables.slot.c
-    where = (s.campaign == bindparam("campaign"), s.duty == bindparam("duty"), s.state == OPEN)
-    first = sa.select(s.n).where(*where).order_by(s.n).limit(1).scalar_subquery()
-    last = sa.select(s.n).where(*where).order_by(s.n.desc()).limit(1).scalar_subquery()
-    return sa.select(first, last)
+def survey() -> sa.Select[Any]:
+    """What there is for `who`: the lowest and the highest number of an open slot, a lease that ran out, a task they hold; NULL for none."""
+    s, e = tables.slot.c, tables.exposure.c
+    here = (s.campaign == bindparam("campaign"), s.duty == bindparam("duty"))
+    first = sa.select(s.n).where(*here, s.state == OPEN).order_by(s.n).limit(1)
+    last = sa.select(s.n).where(*here, s.state == OPEN).order_by(s.n.desc()).limit(1)
+    lapsed = sa.select(s.lease).where(*here, s.state == LEASED, s.lease < bindparam("now")).order_by(s.lease).limit(1)
+    held = sa.select(e.task).where(*_given(), PENDING).limit(1)
+    return sa.select(*(each.scalar_subquery() for each in (first, last, lapsed, held)))
+
+
+def _given() -> tuple[sa.ColumnElement[bool], ...]:
+    e = tables.exposure.c
+    return e.campaign == bindparam("campaign"), e.person == bindparam("who"), e.duty == bindparam("duty")
 
 
 @functools.cache
 def pending() -> sa.Select[Any]:
     """What a person was given and has not answered, returned tasks first."""
     e = tables.exposure.c
-    return (
-        sa.select(tables.exposure)
-        .where(e.campaign == bindparam("campaign"), e.person == bindparam("who"), e.duty == bindparam("duty"))
-        .where(sa.text("outcome in ('open', 'returned')"))
-        .order_by(e.outcome.desc(), e.claimed)
-    )
+    return sa.select(tables.exposure).where(*_given(), PENDING).order_by(e.outcome.desc(), e.claimed)
 
 
 @functools.cache
@@ -95,9 +98,22 @@ def roles() -> sa.Select[Any]:
 
 
 @functools.cache
-def person_state() -> sa.Select[Any]:
-    """Whether a person is active."""
-    return sa.select(tables.person.c.state).where(tables.person.c.id == bindparam("who"))
+def standing(*, member: bool) -> sa.Select[Any]:
+    """A campaign and a person with their states, a row for each of the person's roles there; NULL for no person and no role.
+
+    With `member`, the person's row in the campaign too, locked; then nobody is found who has none yet.
+    """
+    c, p, g, m = tables.campaign, tables.person, tables.role_grant, tables.membership
+    granted = sa.and_(g.c.person == p.c.id, g.c.campaign.in_(("", c.c.name)), g.c.revoked.is_(None))
+    told = (
+        c.c.body.label("campaign_body"), c.c.state.label("campaign_state"), p.c.state.label("person_state"), g.c.role, g.c.categories,
+    )  # fmt: skip
+    if not member:
+        joined = c.outerjoin(p, p.c.id == bindparam("who")).outerjoin(g, granted)
+        return sa.select(*told).select_from(joined).where(c.c.name == bindparam("campaign"))
+    joined = m.join(c, c.c.name == m.c.campaign).join(p, p.c.id == m.c.person).outerjoin(g, granted)
+    mine = (m.c.campaign == bindparam("campaign"), m.c.person == bindparam("who"))
+    return sa.select(m, *told).select_from(joined).where(*mine).with_for_update(of=m)
 
 
 @functools.cache
@@ -120,9 +136,11 @@ def replies() -> sa.Select[Any]:
 
 
 @functools.cache
-def task() -> sa.Select[Any]:
-    """A task."""
-    return sa.select(tables.task).where(tables.task.c.id == bindparam("task"))
+def material() -> sa.Select[Any]:
+    """A task, once for each of its replies in their stored order; the reply is NULL where it has none yet."""
+    t, q, r = tables.task, tables.task_reply, tables.response
+    joined = t.outerjoin(q, q.c.task == t.c.id).outerjoin(r, r.c.id == q.c.response)
+    return sa.select(t, r.c.body.label("reply")).select_from(joined).where(t.c.id == bindparam("task")).order_by(q.c.n)
 
 
 @functools.cache
@@ -161,6 +179,17 @@ def lease() -> sa.Update:
         sa.update(tables.slot)
         .where(s.task == bindparam("of"), s.n == bindparam("nth"))
         .values(state="leased", person=bindparam("who"), lease=bindparam("until"))
+    )
+
+
+@functools.cache
+def claimed() -> sa.Update:
+    """Counts a claim of a person in a campaign, and where on the ring the next one begins."""
+    m = tables.membership.c
+    return (
+        sa.update(tables.membership)
+        .where(m.campaign == bindparam("of"), m.person == bindparam("who"))
+        .values(claimed=bindparam("count"), since_gold=bindparam("since"), place=bindparam("at"))
     )
 
 

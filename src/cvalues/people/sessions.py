@@ -122,7 +122,7 @@ def sign_in(desk: Desk, handle: str, password: str) -> tuple[str, str]:
     """
     p = tables.person.c
     given = unicodedata.normalize("NFKC", handle).strip().casefold()
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         row = connection.execute(sa.select(p.id, p.password, p.state).where(p.handle == given)).first()
     fits = _fits(row.password if row is not None else None, password)
     if row is None or not fits or row.state == "deactivated":
@@ -150,7 +150,7 @@ def session_of(desk: Desk, token: str) -> SessionState | None:
     The time of the last use is written at most once a minute.
     """
     s, p = tables.session.c, tables.person.c
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         row = connection.execute(
             sa.select(tables.session, p.state, p.locale)
             .join(tables.person, p.id == s.person)
@@ -169,7 +169,7 @@ def session_of(desk: Desk, token: str) -> SessionState | None:
 def confirm_session(desk: Desk, token: str, password: str) -> None:
     """Takes the password again before something that matters; raises SignInFailed when it does not fit."""
     s, p = tables.session.c, tables.person.c
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         stored = connection.execute(
             sa.select(p.password)
             .join(tables.session, p.id == s.person)

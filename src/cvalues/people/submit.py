@@ -61,7 +61,7 @@ def _submit(tx: Tx, person: str, given: Sending) -> Receipt:
     exposure = exposure_of(tx.connection, person, given.task)
     campaign, _ = load_campaign(tx.connection, exposure.campaign)
     # The lock comes before the look-up: two copies of one request so find each other.
-    join_campaign(tx, campaign, person)
+    member = join_campaign(tx, campaign, person)
     again = replay(tx, person, given)
     if again is not None:
         return again
@@ -70,7 +70,8 @@ def _submit(tx: Tx, person: str, given: Sending) -> Receipt:
     task = lock_task(tx, given.task)
     shown = tuple(msgspec.json.decode(exposure.ord, type=list[str]))
     answer = read_answer(given.answer, campaign.criterion, len(shown), campaign)
-    earlier = revisions(tx.connection, person, given.task)
+    votes = _votes(tx.connection, given.task)  # the task is locked: no vote can come in between
+    earlier = [vote for vote in votes if vote.person == person]
     submission = Submission(
         id=given.key, campaign=campaign.name, task=task.id, kind=task.kind, person=person, rev=len(earlier) + 1,
         slot=earlier[0].slot if earlier else _slot_for(tx, exposure, task), answer=given.answer, shown=shown,
@@ -81,12 +82,12 @@ def _submit(tx: Tx, person: str, given: Sending) -> Receipt:
     store(tx, submission)
     _derive(tx, campaign, [*earlier, submission], answer, task)
     if not earlier:
-        _first(tx, campaign, submission, task)
+        _first(tx, campaign, submission, task, member)
     _close(tx, campaign, submission, exposure)
     value = value_of(answer)
     feedback = _special(tx, campaign, submission, task, value) if task.kind != "work" else None
     if task.kind == "work" and submission.slot is not None:
-        resettle(tx, campaign, task.id)
+        _resettle(tx, campaign, task, latest_of([*votes, submission]))
     tx.log(person, "submit", submission.id, task=task.id, rev=submission.rev, counted=submission.slot is not None)
     return receipt(submission, feedback)
 
@@ -123,13 +124,19 @@ def revisions(connection: sa.Connection, person: str, task: str) -> list[Submiss
     return [_SUBMISSION.decode(body) for body in rows]
 
 
+def _votes(connection: sa.Connection, task: str) -> list[Submission]:
+    """Returns everybody's answers to a task, in the order of revisions."""
+    return [_SUBMISSION.decode(body) for body in connection.execute(queries.votes(), {"task": task}).scalars()]
+
+
 def latest_votes(connection: sa.Connection, task: str, *, counted: bool = True) -> list[Submission]:
     """Returns the latest answer of each person to a task, by slot; only those that count, or all."""
-    latest = {
-        vote.person: vote
-        for body in connection.execute(queries.votes(), {"task": task}).scalars()
-        for vote in (_SUBMISSION.decode(body),)
-    }
+    return latest_of(_votes(connection, task), counted=counted)
+
+
+def latest_of(answers: list[Submission], *, counted: bool = True) -> list[Submission]:
+    """Returns of answers in the order of revisions the latest of each person, by slot; only those that count, or all."""
+    latest = {vote.person: vote for vote in answers}
     votes = [vote for vote in latest.values() if not counted or vote.slot is not None]
     return sorted(votes, key=lambda vote: (vote.slot is None, vote.slot or 0, vote.received, vote.id))
 
@@ -171,15 +178,14 @@ def _derive(tx: Tx, campaign: Campaign, all_revisions: list[Submission], answer:
         add_responses(tx, [response])
 
 
-def _first(tx: Tx, campaign: Campaign, submission: Submission, task: sa.Row[Any]) -> None:
-    """Takes the slot of a first answer and counts it."""
+def _first(tx: Tx, campaign: Campaign, submission: Submission, task: sa.Row[Any], member: sa.Row[Any]) -> None:
+    """Takes the slot of a first answer and counts it; the person's row in the campaign is locked."""
     s, t, m = tables.slot.c, tables.task.c, tables.membership.c
     if submission.slot is not None:
         taken = (s.task == task.id) & (s.n == submission.slot)
         tx.update(tables.slot, taken, state="done", person=submission.person, lease=None)
         tx.update(tables.task, t.id == task.id, done=task.done + 1)
     who = (m.campaign == campaign.name) & (m.person == submission.person)
-    member = tx.connection.execute(sa.select(tables.membership).where(who).with_for_update()).one()
     day, seconds = day_of(campaign, tx.now), min(submission.active_ms / 1000, _LONGEST_PAUSE)
     same = member.day == day
     tx.update(
@@ -247,12 +253,11 @@ def _qualify(tx: Tx, campaign: Campaign, person: str, attempt: int) -> None:
     tx.log(person, "qualified" if passed else "not-qualified", campaign.name, right=right, of=size)
 
 
-def resettle(tx: Tx, campaign: Campaign, task: str) -> None:
-    """Brings a task's state in line with its votes: open, one more vote, enough, disputed or in review."""
-    row = lock_task(tx, task)
+def _resettle(tx: Tx, campaign: Campaign, row: sa.Row[Any], latest: list[Submission]) -> None:
+    """Brings the state of a locked task in line with its latest votes: open, one more vote, enough, disputed or in review."""
     if row.state in {"final", "void"}:
         return
-    votes = [stored_value(campaign, vote) for vote in latest_votes(tx.connection, task)]
+    votes = [stored_value(campaign, vote) for vote in latest]
     settled = settle(campaign, votes, row.need)
     state = settled.state
     if settled.more:
@@ -261,7 +266,7 @@ def resettle(tx: Tx, campaign: Campaign, task: str) -> None:
     _second(tx, row, duty)
     shown = "review" if duty == "review" else state
     if shown != row.state:
-        tx.update(tables.task, tables.task.c.id == task, state=shown)
+        tx.update(tables.task, tables.task.c.id == row.id, state=shown)
     if row.parent:
         settle_attack(tx, campaign, row.parent)
 

@@ -221,6 +221,13 @@ def decode_body(text: str) -> TaskBody:
     return _BODY.decode(text)
 
 
+def material_of(connection: sa.Connection, task: str) -> tuple[sa.Row[Any], dict[str, str]]:
+    """Returns a task and the texts of its replies by response id, in their stored order; empty texts while none has come."""
+    rows = connection.execute(queries.material(), {"task": task}).all()
+    replies = [_RESPONSE.decode(row.reply) for row in rows if row.reply is not None]
+    return rows[0], {reply.id: reply.text for reply in replies}
+
+
 def replies_of(connection: sa.Connection, task: str) -> list[tuple[Response, str]]:
     """Returns (response, model) of a task in their stored order; empty while none has come."""
     rows = connection.execute(queries.replies(), {"task": task})

@@ -224,7 +224,7 @@ def _question(tx: Tx, campaign: Campaign, row: sa.Row[Any], replies: dict[str, s
     s, m = tables.slot.c, tables.membership.c
     slot = tx.connection.execute(sa.select(tables.slot).where(s.task == identity, s.n == 0)).one()
     member = join_campaign(tx, campaign, row.author)
-    expose(tx, campaign, row.author, slot, member.claimed)
+    expose(tx, campaign, row.author, slot, list(replies), member.claimed)
     tx.update(
         tables.slot,
         (s.task == identity) & (s.n == 0),

@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import time
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InvalidatePoolError, NoSuchModuleError, OperationalError
 
 from cvalues.errors import MissingExtra, StudyBusy, StudyError, StudyTooNew
 from cvalues.study.migrations import HEAD, KNOWN
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another process's write lock."""
+IDLE_SECONDS = 5.0
+"""How long a connection to PostgreSQL is unused before it is asked whether it still stands."""
 
 
 def is_url(where: str | Path) -> bool:
@@ -51,11 +54,28 @@ def connect(where: str | Path) -> sa.Engine:
     if url.get_backend_name() != "postgresql":
         raise StudyError(f"a study is a SQLite file or a PostgreSQL URL, not '{url.get_backend_name()}'")
     try:
-        return sa.create_engine(
-            url.set(drivername="postgresql+psycopg"), pool_size=24, max_overflow=8, pool_pre_ping=True
-        )
+        engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_size=24, max_overflow=8)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise MissingExtra("psycopg", "postgres") from error
+    _ask_the_idle(engine)
+    return engine
+
+
+def _ask_the_idle(engine: sa.Engine) -> None:
+    """Asks a connection that was not used for a while whether it still stands; asking at every use costs more than most statements."""
+
+    @event.listens_for(engine, "checkin")
+    def _on_checkin(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _on_checkout(connection: Any, record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used", time.monotonic()) < IDLE_SECONDS:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error as error:
+            raise InvalidatePoolError("the server closed the connection") from error
 
 
 def _sqlite(url: str) -> sa.Engine:

@@ -28,15 +28,16 @@ def line_hash(row: dict[str, Any]) -> str:
     return content_hash({key: value for key, value in row.items() if key != "hash"})
 
 
-def append(connection: sa.Connection, rows: list[tuple[str, str, str, str, dict[str, Any]]]) -> None:
+def append(connection: sa.Connection, rows: list[tuple[str, str, str, str, dict[str, Any]]]) -> bool:
     """Appends rows (time, actor, verb, object, detail) to this study's chain, inside the transaction that did what they say.
 
     The row of `desk` is locked until the end of the transaction, so call it last: writers wait for each other only here.
+    Returns False, and appends nothing, where the study has no chain yet.
     """
-    if not rows:
-        return
     d = tables.desk.c
-    end = connection.execute(sa.select(d.chain, d.seq, d.head).with_for_update()).one()
+    end = connection.execute(sa.select(d.chain, d.seq, d.head).with_for_update()).one_or_none()
+    if end is None:
+        return False
     seq, head = end.seq, end.head
     lines = []
     for time, actor, verb, what, detail in rows:
@@ -49,6 +50,7 @@ def append(connection: sa.Connection, rows: list[tuple[str, str, str, str, dict[
         lines.append(line)
     connection.execute(sa.insert(tables.ledger), lines)
     connection.execute(sa.update(tables.desk).values(seq=seq, head=head))
+    return True
 
 
 def breaks(connection: sa.Connection) -> Iterator[Break]:

@@ -86,7 +86,7 @@ _BEARINGS = (
 
 def bearings(desk: Desk, person: str) -> tuple[str, bool]:
     """Returns what a person is called (name, else handle, else pseudonym) and whether they manage a campaign."""
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         row = connection.execute(_BEARINGS, {"who": person}).first()
     return (str(row.name or row.handle or person), row.role is not None) if row is not None else (person, False)
 
@@ -98,20 +98,20 @@ def managed(desk: Desk, person: str) -> list[str]:
         sa.select(g.campaign).join(tables.person, p.id == g.person)
         .where(g.person == person, g.role == "manager", g.revoked.is_(None), p.state == "active").order_by(g.campaign)
     )  # fmt: skip
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         return list(connection.execute(query).scalars())
 
 
 def place_of(desk: Desk, person: str, campaign: str) -> Place:
     """Returns how a person stands in a campaign; raises NoSuch for none."""
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         return _place(connection, person, campaign, desk.now)
 
 
 def places_of(desk: Desk, person: str) -> list[Place]:
     """Returns the campaigns in which a person has a role, oldest first; empty for none."""
     names = [entry.name for entry in list_campaigns(desk)]
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         found = [_place(connection, person, name, desk.now) for name in names]
     return [place for place in found if place.roles]
 
@@ -140,7 +140,7 @@ def _place(connection: sa.Connection, person: str, name: str, now: float) -> Pla
 def task_campaign(desk: Desk, person: str, task: str) -> tuple[str, str]:
     """Returns (campaign, duty) of a task that a person met; empty texts when they did not."""
     e = tables.exposure.c
-    with desk.reading() as connection:
+    with desk.glancing() as connection:
         row = connection.execute(sa.select(e.campaign, e.duty).where(e.person == person, e.task == task)).first()
     return (row.campaign, row.duty) if row is not None else ("", "")
 
