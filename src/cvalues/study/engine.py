@@ -54,7 +54,9 @@ def connect(where: str | Path) -> sa.Engine:
     if url.get_backend_name() != "postgresql":
         raise StudyError(f"a study is a SQLite file or a PostgreSQL URL, not '{url.get_backend_name()}'")
     try:
-        engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), pool_size=24, max_overflow=8)
+        engine = sa.create_engine(
+            url.set(drivername="postgresql+psycopg"), pool_size=24, max_overflow=8, pool_use_lifo=True
+        )
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise MissingExtra("psycopg", "postgres") from error
     _ask_the_idle(engine)
