@@ -101,9 +101,10 @@ def export_campaign(
     known = taxonomy or builtin()
     with desk.reading() as connection:
         campaign, state = load_campaign(connection, name)
+        answers = _answered(folder, campaign, _bodies(connection, tables.submission, name))
         files = {
-            "submissions.jsonl": _lines(folder / "submissions.jsonl", _bodies(connection, tables.submission, name)),
-            "submissions.csv": _csv(folder / "submissions.csv", campaign, _bodies(connection, tables.submission, name)),
+            "submissions.jsonl": answers,
+            "submissions.csv": answers,
             "adjudications.jsonl": _lines(
                 folder / "adjudications.jsonl", _bodies(connection, tables.adjudication, name)
             ),
@@ -119,8 +120,8 @@ def export_campaign(
                 folder / "expert_answers.jsonl", _answers(connection, campaign, known)
             )
         if parquet:
-            answers = (_SUBMISSION.decode(body) for body in _bodies(connection, tables.submission, name))
-            flat = (dict(zip(COLUMNS, _flat(campaign, one), strict=True)) for one in answers)
+            read = (_SUBMISSION.decode(body) for body in _bodies(connection, tables.submission, name))
+            flat = (dict(zip(COLUMNS, _flat(campaign, one), strict=True)) for one in read)
             files["submissions.parquet"] = write_parquet(folder / "submissions.parquet", ANSWERS, flat)
             items = (msgspec.json.decode(line) for line in _items(connection, campaign))
             files["items.parquet"] = write_parquet(folder / "items.parquet", ITEMS, items)
@@ -167,22 +168,22 @@ def _write(path: Path, work: Callable[[io.BufferedWriter], int]) -> int:
     return counts[0]
 
 
-def _csv(path: Path, campaign: Campaign, bodies: Iterator[bytes]) -> int:
-    def work(file: io.BufferedWriter) -> int:
+def _answered(folder: Path, campaign: Campaign, bodies: Iterator[bytes]) -> int:
+    """Writes answers as they are stored and flat, both in one pass, and returns how many."""
+
+    def flat(file: io.BufferedWriter) -> Iterator[bytes]:
         # With the byte-order mark a spreadsheet program reads the Chinese as UTF-8.
         text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
         writer = csv.writer(text)
         writer.writerow(COLUMNS)
-        count = 0
         for body in bodies:
-            flat = _flat(campaign, _SUBMISSION.decode(body))
-            writer.writerow([value if value.__class__ is int else cell(value) for value in flat])
-            count += 1
+            cells = _flat(campaign, _SUBMISSION.decode(body))
+            writer.writerow([value if value.__class__ is int else cell(value) for value in cells])
+            yield body
         text.flush()
         text.detach()
-        return count
 
-    return _write(path, work)
+    return _write(folder / "submissions.csv", lambda file: _lines(folder / "submissions.jsonl", flat(file)))
 
 
 def _flat(campaign: Campaign, one: Submission) -> list[object]:
