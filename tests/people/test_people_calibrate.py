@@ -64,7 +64,7 @@ def test_campaigns_that_judge_something_else_are_refused(study: Study) -> None:
     a_run(study)
     new_campaign(desk, NewCampaign(kind="judge-safety", name="c", source="r1", settings=PLAIN))
     new_campaign(desk, NewCampaign(kind="expert", name="e", settings={"gold_share": 0.0}))
-    with pytest.raises(UsageError, match="judge by 'safe'; give --criterion safe"):
+    with pytest.raises(UsageError, match="judge by 'safe', not by 'points'"):
         calibrate(study, ["r1"], "c", JUDGE, "points")
     with pytest.raises(UsageError, match="best of several replies"):
         calibrate(study, ["r1"], "e", JUDGE, "points")

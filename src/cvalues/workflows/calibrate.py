@@ -159,7 +159,7 @@ def campaign_source(study: Study, spec: str, name: str) -> Source | None:
         )
     if campaign.criterion != name:
         raise UsageError(
-            f"the people of campaign '{spec}' judge by '{campaign.criterion}'; give --criterion {campaign.criterion}"
+            f"the people of campaign '{spec}' judge by '{campaign.criterion}', not by '{name}'; give theirs with --criterion"
         )
     values = {
         entry.responses[0]: entry.label
