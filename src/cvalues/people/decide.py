@@ -11,11 +11,12 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from cvalues.people.assign import exposure_of, join_campaign
+from cvalues.people.assign import join_campaign
 from cvalues.people.attack_rules import settle_attack
 from cvalues.people.campaigns import load_campaign
 from cvalues.people.desk import Desk, Tx, iso
 from cvalues.people.errors import BadAnswer, KeyTaken, NotAllowed
+from cvalues.people.exposures import exposure_of
 from cvalues.people.forms import Adjudication, Campaign, Decision, Sending, Vote
 from cvalues.people.holding import return_in
 from cvalues.people.submit import latest_votes, read_sending

@@ -11,10 +11,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from cvalues.people.assign import exposure_of, join_campaign
+from cvalues.people.assign import join_campaign
 from cvalues.people.campaigns import load_campaign
 from cvalues.people.desk import Desk, Tx
 from cvalues.people.errors import BadAnswer
+from cvalues.people.exposures import exposure_of
 from cvalues.people.forms import SKIP_REASONS
 from cvalues.records import canonical
 from cvalues.schema import scrub

@@ -16,10 +16,11 @@ import msgspec
 import sqlalchemy as sa
 
 from cvalues.people.accounts import add_person, find_person
-from cvalues.people.assign import expose, join_campaign
+from cvalues.people.assign import join_campaign
 from cvalues.people.campaigns import get_campaign, load_campaign
 from cvalues.people.desk import Desk, Tx
 from cvalues.people.errors import NoSuch, PeopleError
+from cvalues.people.exposures import expose
 from cvalues.people.forms import Campaign, Gold, NewReply, NewTask, Sending, TaskKind
 from cvalues.people.rules import read_answer
 from cvalues.people.submit import submit

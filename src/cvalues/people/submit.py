@@ -14,11 +14,12 @@ import msgspec
 import sqlalchemy as sa
 
 from cvalues.people import queries
-from cvalues.people.assign import exposure_of, join_campaign
+from cvalues.people.assign import join_campaign
 from cvalues.people.attack_rules import settle_attack
 from cvalues.people.campaigns import day_of, is_sensitive, load_campaign
 from cvalues.people.desk import Desk, Tx, iso
 from cvalues.people.errors import BadAnswer, KeyTaken
+from cvalues.people.exposures import exposure_of
 from cvalues.people.forms import Campaign, Feedback, Receipt, Sending, Submission
 from cvalues.people.rules import Answer, matches, read_answer, settle, value_of
 from cvalues.people.tasks import add_responses, body_of, decode_body, lock_task, more_votes

@@ -18,12 +18,13 @@ import sqlalchemy as sa
 from cvalues.errors import CallError
 from cvalues.people.accounts import roles_in
 from cvalues.people.asking import Asker, Replies
-from cvalues.people.assign import expose, join_campaign
+from cvalues.people.assign import join_campaign
 from cvalues.people.attack_rules import settle_attack
 from cvalues.people.blinding import mask
 from cvalues.people.campaigns import known_categories, load_campaign
 from cvalues.people.desk import Desk, Tx
 from cvalues.people.errors import BadAnswer, NeverAssigned, NotAllowed
+from cvalues.people.exposures import expose
 from cvalues.people.forms import (
     LONGEST,
     AttackAnswer,

@@ -74,11 +74,8 @@ class Study(Shown):
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """Gives a connection with one consistent view; database failures become StudyError."""
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise engines.translate(error, self.where) from error
+        with self._connected() as connection:
+            yield connection
 
     @contextlib.contextmanager
     def glancing(self) -> Iterator[sa.Connection]:
@@ -87,19 +84,21 @@ class Study(Shown):
         PostgreSQL needs no transaction for this, which spares it two of three messages.
         """
         alone = {"isolation_level": "AUTOCOMMIT"} if self.engine.dialect.name == "postgresql" else {}
-        try:
-            with self.engine.connect().execution_options(**alone) as connection:
-                yield connection
-        except DBAPIError as error:
-            raise engines.translate(error, self.where) from error
+        with self._connected(**alone) as connection:
+            yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
         """Gives a connection inside one write transaction, committed at the end; database failures become StudyError."""
+        with self._connected(write=True) as connection:
+            yield connection
+            connection.commit()
+
+    @contextlib.contextmanager
+    def _connected(self, **options: Any) -> Iterator[sa.Connection]:
         try:
-            with self.engine.connect().execution_options(write=True) as connection:
+            with self.engine.connect().execution_options(**options) as connection:
                 yield connection
-                connection.commit()
         except DBAPIError as error:
             raise engines.translate(error, self.where) from error
 

@@ -61,21 +61,20 @@ def next_task(web: TheWeb, visit: TheVisit, campaign: FromPath[str], request: Re
     """The next task, or why there is none."""
     duty = _duty(request)
     given = assign.claim_next(web.desk, visit.person, campaign, duty)
-    found, _ = get_campaign(web.desk, campaign)
     if isinstance(given, Nothing):
         if given.reason == "consent":
             return go(place("consent", campaign))
+        found, _ = get_campaign(web.desk, campaign)
         return web.page(visit, "nothing.html.j2", campaign=found, given=given, duty=duty)
-    return task_page(web, visit, found, given)
+    return task_page(web, visit, given)
 
 
-def task_page(
-    web: Web, visit: Visit, campaign: Campaign, given: Assignment, *, message: str = "", status: int = 200
-) -> Response[Any]:
+def task_page(web: Web, visit: Visit, given: Assignment) -> Response[Any]:
     """Returns the page of a task: what is to be judged, the form, and the guidelines beside it."""
-    here = reading.place_of(web.desk, visit.person, campaign.name)
+    here = reading.place_of(web.desk, visit.person, given.campaign)
+    campaign = here.campaign
     return web.page(
-        visit, "task.html.j2", status=status, campaign=campaign, task=given, here=here, key=uuid.uuid4().hex, message=message,
+        visit, "task.html.j2", campaign=campaign, task=given, here=here, key=uuid.uuid4().hex, message="",
         guideline=guideline_of(campaign, visit.language), reasons=reasons_of(campaign, visit.language), skips=SKIP_REASONS,
         kind=campaign.kind if given.duty == "work" else given.duty,
     )  # fmt: skip
@@ -125,9 +124,7 @@ def again(web: TheWeb, visit: TheVisit, task: FromPath[str]) -> Response[Any]:
         return go(place("write", writing.show_prompt(web.desk, visit.person, task).campaign, task))
     if duty != "work":
         return go(place("decided", task))
-    given = assign.look_again(web.desk, visit.person, task)
-    found, _ = get_campaign(web.desk, given.campaign)
-    return task_page(web, visit, found, given)
+    return task_page(web, visit, assign.look_again(web.desk, visit.person, task))
 
 
 @get("/decided/{task:str}", opt={"access": SIGNED_IN}, include_in_schema=False)
