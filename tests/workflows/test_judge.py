@@ -19,7 +19,8 @@ from cvalues.scoring.preference import duels
 from cvalues.study import Study, open_study
 from cvalues.workflows.attack import attack
 from cvalues.workflows.free import free_input
-from cvalues.workflows.judge import Context, JudgeOptions, convene, dry_run, judge, subjects
+from cvalues.workflows.judge import Context, convene, dry_run, judge, subjects
+from cvalues.workflows.judge_calls import JudgeOptions
 from cvalues.workflows.judge_tables import attack_table, judged_table
 from cvalues.workflows.plan import RunOptions, model_entries
 from cvalues.workflows.run import run

@@ -20,16 +20,8 @@ from cvalues.taxonomy import load as load_taxonomy
 from cvalues.workflows.attack import attack
 from cvalues.workflows.calibrate import calibrate, corrected
 from cvalues.workflows.free import free_outcomes, known_errors, measured_errors
-from cvalues.workflows.judge import (
-    DEFAULT_RUBRICS,
-    Context,
-    Judged,
-    JudgeOptions,
-    Structured,
-    convene,
-    dry_run,
-    judge,
-)
+from cvalues.workflows.judge import Context, convene, dry_run, judge
+from cvalues.workflows.judge_calls import DEFAULT_RUBRICS, Judged, JudgeOptions, Structured
 from cvalues.workflows.judge_tables import (
     agreement_sources,
     agreement_table,

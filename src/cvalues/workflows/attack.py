@@ -10,7 +10,8 @@ from cvalues.judging.attack import AttackResult, results, suite
 from cvalues.records import content_hash, now
 from cvalues.schema import Ask, Message, Mode, Prompt, Request, Run, SetRef
 from cvalues.study import Planned, Study
-from cvalues.workflows.judge import Context, Judged, JudgeOptions, judge
+from cvalues.workflows.judge import Context, judge
+from cvalues.workflows.judge_calls import Judged, JudgeOptions
 from cvalues.workflows.run import drive
 
 ALONE = "attacks/alone"

@@ -21,7 +21,8 @@ from cvalues.study import Study, open_study
 from cvalues.workflows.attack import attack
 from cvalues.workflows.calibrate import calibrate, places
 from cvalues.workflows.free import measured_errors
-from cvalues.workflows.judge import Judged, JudgeOptions, convene, judge
+from cvalues.workflows.judge import convene, judge
+from cvalues.workflows.judge_calls import Judged, JudgeOptions
 from cvalues.workflows.pairs import measured_demo
 from cvalues.workflows.plan import RunOptions, make_plan
 from cvalues.workflows.results import gather

@@ -23,7 +23,8 @@ from cvalues.runner import Bounds
 from cvalues.schema import Audit, Choice, Grade, Prompt, Record
 from cvalues.study import Study
 from cvalues.taxonomy import Taxonomy, builtin
-from cvalues.workflows.judge import Context, JudgeOptions, judge
+from cvalues.workflows.judge import Context, judge
+from cvalues.workflows.judge_calls import JudgeOptions
 from cvalues.workflows.pairs_ask import Put, Watch, answers, plan_of
 from cvalues.workflows.pairs_build import Growing, grow
 from cvalues.workflows.pairs_rank import scores_of_run

@@ -22,7 +22,7 @@ from cvalues.stats.wording import method_text
 from cvalues.study import Study
 from cvalues.taxonomy import Taxonomy, builtin
 from cvalues.workflows.calibrate import Corrected, Source, places, ratings, source
-from cvalues.workflows.judge import Judged
+from cvalues.workflows.judge_calls import Judged
 from cvalues.workflows.judge_words import columns, named, say
 from cvalues.workflows.tables import number_text
 
