@@ -80,10 +80,13 @@ def test_clustered_proportion_by_hand() -> None:
     # D^(1 + 10/4) is bounded by 2^0.6 = 1.515717, so D* = 1.515717;
     # d' = 1 + 0.5 + 0.2/9 = 1.522222; (8·D* + 1.5·d')/9.5 = 1.516744, 0.841535 of it estimated.
     # n_eff = 8/1.516744·3/4 = 3.955843; degrees of freedom 3/0.841535² = 4.236205, t = 2.716444; Wilson: centre 0.543625, half 0.399000
+    # Both limits let expect less than 1.5 of the other answer in n_eff, and a pair is worth 0.99 items: each is one-tailed.
+    # Without caution deff = (8·1.466667 + 1.5·1.522222)/9.5 = 1.475439, n = 6/1.475439·(1.644854/2.098148)² = 2.499267;
+    # quantiles of 5 %: B(1.562042 + 0.5, 0.937225 + 0.5) = 0.182429, and of the other answer B(1.437225, 2.062042) = 0.067038.
     values, pairs = [1, 1, 1, 0, 0, 0, 1, 1], list("aabbccdd")
     result = clustered_proportion(values, pairs, unit="pair")
     assert result.value == 0.625
-    assert limits(result) == pytest.approx((0.543625 - 0.399000, 0.543625 + 0.399000), abs=2e-6)
+    assert limits(result) == pytest.approx((0.182429, 1 - 0.067038), abs=2e-6)
     assert (result.n, result.clusters, result.unit) == (8, 4, "pair")
 
 

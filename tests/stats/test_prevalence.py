@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from cvalues.errors import UsageError
 from cvalues.schema import Estimate
-from cvalues.stats.design import effective_share, score_limits
 from cvalues.stats.intervals import clustered_mean, wilson
 from cvalues.stats.prevalence import CardCounts, HumanSample, prediction_powered, rogan_gladen
 
@@ -194,22 +193,6 @@ def test_prediction_powered_invariants(pairs: list[tuple[int, int]], rest: int) 
     again = prediction_powered(shifted, [value + 5 for value in others[::-1]], share=True)
     assert again.value == pytest.approx(found.value, abs=1e-9)
     assert limits(again) == pytest.approx((low, high), abs=1e-9)
-
-
-def test_effective_share() -> None:
-    """Independent observations are worth themselves, prompts whose replies are all alike one each."""
-    alone = effective_share(np.array([[1.0] * 30 + [0.0] * 70]), np.ones((1, 100)))
-    assert alone.size[0] == pytest.approx(99)
-    assert alone.df[0] == 1e6  # nothing of the design effect was estimated
-    alike = effective_share(np.array([[10.0] * 30 + [0.0] * 70]), np.full((1, 100), 10.0))
-    assert alike.size[0] == pytest.approx(99)
-    unequal = effective_share(np.array([[1.0, 0, 0, 20]]), np.array([[1.0, 1, 1, 20]]))
-    assert unequal.df[0] < 1
-    padded = effective_share(np.array([[3.0, 0, 1, 0, 0]]), np.array([[4.0, 4, 4, 0, 0]]))
-    plain = effective_share(np.array([[3.0, 0, 1]]), np.array([[4.0, 4, 4]]))
-    assert padded.size == pytest.approx(plain.size)
-    low, high = score_limits(np.array([0.2]), np.array([10.0]), np.array([1.959964]))
-    assert (low[0], high[0]) == pytest.approx(limits(wilson(2, 10)), abs=1e-6)
 
 
 @pytest.mark.parametrize(

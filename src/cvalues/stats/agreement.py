@@ -33,7 +33,7 @@ from cvalues.stats.coefficients import (
 from cvalues.stats.icc import icc
 from cvalues.stats.intervals import Floats, Labels
 from cvalues.stats.ratings import Coded, as_ratings, coded, prevalence, rating_counts
-from cvalues.stats.resampling import DEFAULT, Resampling
+from cvalues.stats.resampling import DEFAULT, Margins, Resampling
 
 __all__ = [
     "Resampling",
@@ -48,6 +48,9 @@ __all__ = [
     "set_alpha",
     "set_distance",
 ]
+
+
+_GWET_MARGINS = Margins(1.0, 0.3)
 
 
 def _mean_rows(given: Coded, distances: Floats) -> Builder:
@@ -149,7 +152,7 @@ def gwet_ac(
         expected: Floats = total / (count * (count - 1)) * (shares * (1 - shares)).sum(axis=1)
         return 1 - expected
 
-    one = _mean_coefficient("gwet", given, distances, chance)
+    one = _mean_coefficient("gwet", given, distances, chance)._replace(margins=_GWET_MARGINS)
     return estimate(given.present, one, clusters, resampling, 1)
 
 

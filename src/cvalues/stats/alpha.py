@@ -22,9 +22,10 @@ from cvalues.stats.coefficients import (
 )
 from cvalues.stats.intervals import Floats, Labels
 from cvalues.stats.ratings import Coded, as_ratings, coded
-from cvalues.stats.resampling import DEFAULT, Resampling
+from cvalues.stats.resampling import DEFAULT, Margins, Resampling
 
 Level = Literal["nominal", "ordinal", "interval"]
+_MARGINS = Margins(0.35, 0.05, accelerated=False)
 
 
 def _coincidence_scale(total: Floats, pairs: Floats) -> Floats:
@@ -54,7 +55,7 @@ def _fixed_alpha(given: Coded, distances: Floats) -> Coefficient:
     if len(mean):
         unanimous[int(np.argmax(distances @ mean))] = each
     chance = float(mean @ distances @ mean) / max(each, 1.0)
-    return Coefficient("alpha", rows, statistic, np.append([chance], mean), np.append([0.0], unanimous))
+    return Coefficient("alpha", rows, statistic, np.append([chance], mean), np.append([0.0], unanimous), _MARGINS)
 
 
 def _ordinal_alpha(given: Coded) -> Coefficient:
@@ -82,7 +83,7 @@ def _ordinal_alpha(given: Coded) -> Coefficient:
     if len(mean):
         unanimous[int(np.argmax(((ranks[:, None] - ranks[None, :]) ** 2) @ mean))] = each
     low = np.concatenate([2 * mean[first] * mean[second] / max(each, 1.0), mean])
-    return Coefficient("alpha", rows, statistic, low, np.concatenate([np.zeros(len(first)), unanimous]))
+    return Coefficient("alpha", rows, statistic, low, np.concatenate([np.zeros(len(first)), unanimous]), _MARGINS)
 
 
 def _interval_alpha(matrix: Floats) -> Coefficient:
@@ -110,7 +111,7 @@ def _interval_alpha(matrix: Floats) -> Coefficient:
     far = float(used[int(np.argmax(np.abs(used - middle)))]) if len(used) else 0.0
     chance = 2 * (mean[1] * mean[3] - mean[2] ** 2) / size
     low = np.array([chance, mean[1], mean[2], mean[3]])
-    return Coefficient("alpha", rows, statistic, low, np.array([0.0, size, size * far, size * far**2]))
+    return Coefficient("alpha", rows, statistic, low, np.array([0.0, size, size * far, size * far**2]), _MARGINS)
 
 
 def krippendorff_alpha(

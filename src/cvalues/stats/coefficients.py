@@ -13,7 +13,16 @@ from cvalues.records import generator
 from cvalues.schema import Estimate
 from cvalues.stats.intervals import Floats, Labels, cluster_codes
 from cvalues.stats.ratings import Coded
-from cvalues.stats.resampling import Resampling, Rows, Statistic, estimate_of, grouped, percentile_interval, undefined
+from cvalues.stats.resampling import (
+    Margins,
+    Resampling,
+    Rows,
+    Statistic,
+    estimate_of,
+    grouped,
+    percentile_interval,
+    undefined,
+)
 
 Weights = Literal["identity", "linear", "quadratic"]
 Builder = Callable[[Floats | None], Floats]
@@ -33,6 +42,7 @@ class Coefficient(NamedTuple):
     statistic: Statistic
     low: Floats | None = None
     high: Floats | None = None
+    margins: Margins = Margins()
 
 
 def distances_of(values: Floats, weights: Weights) -> Floats:
@@ -90,7 +100,12 @@ def estimate(
         scale = int(held.sum()) / units
         low, high = (None if row is None else scale * row for row in (coefficient.low, coefficient.high))
         return estimate_of(
-            Rows(different, counts, low, high), coefficient.statistic, how, coefficient.name, n=n, unit=unit
+            Rows(different, counts, low, high, coefficient.margins),
+            coefficient.statistic,
+            how,
+            coefficient.name,
+            n=n,
+            unit=unit,
         )
     drawn = _drawn_both(coefficient, held, codes, given.shape[1], how)
     limits = percentile_interval(drawn, value, how)

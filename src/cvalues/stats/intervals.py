@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from cvalues.errors import UsageError
 from cvalues.schema import NO_DATA, Estimate
-from cvalues.stats.design import effective_share, score_limits
+from cvalues.stats.design import effective_share, share_limits
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -151,8 +151,9 @@ def ratio(
     `share=False`: R ± t(G−1)·√V; no limits with one cluster. n is the number of observations.
 
     `share=True`, for counts with 0 ≤ N ≤ D such as correct of answered: Wilson's limits for the effective n and the
-    degrees of freedom of `design.effective_share`, which is cautious where few clusters hold the rarer answer; at rates of
-    0 and 1 the limits do not collapse. With one cluster they are 0 and 1. n is ΣD. Coverage and width: docs/statistics.md.
+    degrees of freedom of `design.effective_share`, which is cautious where few clusters hold the rarer answer; one-tailed
+    where the other tail cannot miss (`design.one_tailed`). At rates of 0 and 1 the limits do not collapse. With one cluster
+    they are 0 and 1. n is ΣD. Coverage and width: docs/statistics.md.
 
     Raises:
         UsageError: lengths differ, a denominator is negative, or a share lies outside 0 to 1.
@@ -199,12 +200,9 @@ def _asked(top: Floats, bottom: Floats, clusters: Labels | None) -> tuple[Floats
 
 def _share_limits(sums: Floats, sizes: Floats, upper: float) -> tuple[float, float]:
     """Returns the limits that `ratio(share=True)` documents, from the sums and sizes of the clusters."""
-    from scipy.special import stdtrit
-
     if len(sizes) == 1:
         return 0.0, 1.0
-    worth = effective_share(sums[None], sizes[None])
-    low, high = score_limits(worth.share, worth.size, stdtrit(worth.df, upper))
+    low, high = share_limits(effective_share(sums[None], sizes[None]), upper)
     return float(low[0]), float(high[0])
 
 

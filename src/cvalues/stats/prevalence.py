@@ -11,13 +11,17 @@ import numpy.typing as npt
 
 from cvalues.errors import UsageError
 from cvalues.schema import NO_DATA, Estimate, Record
-from cvalues.stats.design import effective_share, score_limits
+from cvalues.stats.design import MOST_LEVEL, EffectiveShare, effective_share, one_tailed, score_limits, tail_weight
 from cvalues.stats.intervals import Floats, Labels, as_floats, cluster_codes, cluster_sums, upper_tail
 
 _JEFFREYS = 0.5
 """Added to each count of a card: its sensitivity and specificity are never exactly 0 or 1."""
-_USELESS = 100.0
+_USELESS = 70.0
 """Weight of a useless judge against the fourth power of the number of clusters with the rarer label."""
+_CARD_LEVEL = 0.8
+_SAMPLE_LEVEL = 1.1
+"""Levels of a one-tailed limit as multiples of 1 − confidence: less with a card, which has an error of its own; more where the
+size of the human sample is understated, as by `_USELESS`."""
 _LEAST_DF = 0.25
 _LEAST_SIZE = 1e-3
 _MOST_DF = 1e6
@@ -113,12 +117,22 @@ def rogan_gladen_limits(
     π. n' is the effective size of `design.effective_share`, se and sp are the card's with ½ added to each count, and t
     has the degrees of freedom of Satterthwaite over both parts. Where the judge's rate is outside of what any π gives,
     the squared distance to the nearest is taken off (a constrained likelihood ratio), so that the interval is never
-    empty. Limits are clipped to [0, 1]; where the card cannot bound the rate they are 0 and 1, and so they are with one
+    empty. At rates so low, or so high, that the other tail cannot miss, the limit goes to that of a one-tailed test at 4 %
+    (`design.tail_weight`). Limits are clipped to [0, 1]; where the card cannot bound the rate they are 0 and 1, and so they are with one
     cluster. Coverage and width beside the interval of Lang and Reiczigel (Preventive Veterinary Medicine 113, 2014) are
     in docs/statistics.md.
     """
     upper = upper_tail(confidence)
     worth = effective_share(sums, sizes)
+    low, high = _fieller_limits(worth, cards, upper)
+    # Where no sample can lie significantly below (or above) a rate, the other tail has the whole error.
+    bottom, top = _fieller_limits(worth, cards, 1 - min(_CARD_LEVEL * 2 * (1 - upper), MOST_LEVEL))
+    low = low + (bottom - low) * tail_weight(low, worth)
+    return low, high + (top - high) * tail_weight(1 - high, worth)
+
+
+def _fieller_limits(worth: EffectiveShare, cards: Floats, upper: float) -> tuple[Floats, Floats]:
+    """Returns the limits of `rogan_gladen_limits` whose tails each have the upper probability `upper`."""
     hits, positives, alarms, negatives = cards.T
     se = (hits + _JEFFREYS) / (positives + 2 * _JEFFREYS)
     false = (alarms + _JEFFREYS) / (negatives + 2 * _JEFFREYS)
@@ -234,11 +248,12 @@ def prediction_powered_limits(
     Mean: θ ± t(G − 2)·√(G/(G − 2)·Σ(a_g − λb_g)²), G the clusters that people rated, one degree of freedom spent on λ.
 
     Share: Wilson's limits around θ for the effective size of the human sample alone (`design.effective_share`) divided
-    by R = Σ(a − λb)²/Σa², the part of the variance that is left, with t(df − 1). R is shrunk towards 1, (k⁴·R + 100)/(k⁴ + 100)
+    by R = Σ(a − λb)²/Σa², the part of the variance that is left, with t(df − 1). R is shrunk towards 1, (k⁴·R + 70)/(k⁴ + 70)
     with k the clusters with the rarer human label: a judge that agrees with people on the two unsafe replies that they saw is
     not perfect. Near 0 a score limit takes the variance to vanish with the rate, but what the judge's false alarms add to it
     does not; so the limit on the side of the nearer end is moved to the one of Wald, if that is further out, by the part
-    min(1, 1.3(1 − R))·|1 − 2θ|. Score limits, shrinkage and this step are ours; the Wald interval of the paper covers 68 to 83 %
+    min(1, 1.3(1 − R))·|1 − 2θ|; and where the other tail cannot miss it is one-tailed at 5.5 % (`design.one_tailed`; R has been
+    shrunk there). Score limits, shrinkage and these steps are ours; the Wald interval of the paper covers 68 to 83 %
     at rates of 2 % (docs/statistics.md).
     """
     upper = upper_tail(confidence)
@@ -267,6 +282,8 @@ def prediction_powered_limits(
     free = worth.df - 1
     size = worth.size / part
     low, high = _outward(value, np.maximum(size, _LEAST_SIZE), _t_quantile(upper, free), 1 - part)
+    plain = np.maximum(worth.plain / part, _LEAST_SIZE)
+    low, high = one_tailed(value, low, high, worth, plain, min(_SAMPLE_LEVEL * 2 * (1 - upper), MOST_LEVEL))
     few = (groups < 3) | (free <= 0)
     return value, np.where(few, 0.0, low), np.where(few, 1.0, high)
 
