@@ -363,6 +363,40 @@ def test_no_host_of_a_package_index_and_no_machine_path() -> None:
     assert found == []
 
 
+def coverage_rows(text: str) -> dict[str, tuple[int, str, str]]:
+    """(settings, range of coverage, range of width × witness) of each method of the simulated tables."""
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for line in text.split("<!-- coverage -->", 1)[1].split("<!-- end of coverage -->", 1)[0].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 9 and cells[6].replace(".", "").isdigit():
+            coverage, width = found.setdefault(cells[0], ([], []))
+            coverage += [float(value) for value in cells[4].split(",")]
+            width.append(float(cells[7]))
+    return {
+        name: (len(width), f"{min(coverage):.1f}–{max(coverage):.1f}", f"{min(width):.2f}–{max(width):.2f}")
+        for name, (coverage, width) in found.items()
+    }
+
+
+@pytest.mark.parametrize("folder", ["docs", "docs/zh"])
+def test_summary_of_coverage_is_that_of_the_tables(folder: str) -> None:
+    """What is measured sums up the simulated tables of statistics, whose rows all hold the bars of 93.5 to 97 % and 1.25."""
+    rows = coverage_rows((ROOT / folder / "statistics.md").read_text(encoding="utf-8"))
+    assert len(rows) == 6
+    for settings, coverage, width in rows.values():
+        low, high = (float(value) for value in coverage.split("–"))
+        assert 93.5 <= low <= high <= 97.0
+        assert float(width.split("–")[1]) <= 1.25
+        assert settings >= 8
+    page = (ROOT / folder / "what-is-measured.md").read_text(encoding="utf-8")
+    summed = [
+        line.strip("|").split("|")[1:]
+        for line in page.splitlines()
+        if re.search(r"\| \d+\.\d–\d+\.\d \| \d\.\d\d–", line)
+    ]
+    assert [tuple(cell.strip() for cell in row) for row in summed] == [tuple(map(str, row)) for row in rows.values()]
+
+
 def test_the_citation_file_is_whole() -> None:
     """CITATION.cff has the required keys of CFF 1.2.0 and names the paper."""
     text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")

@@ -63,6 +63,10 @@ def test_one_tailed_limits_are_beta_quantiles() -> None:
     assert high[0] == 0.5
     mirrored = one_tailed(1 - share, np.array([0.5]), np.array([0.95]), worth, size, 0.05)
     assert mirrored[1][0] == pytest.approx(1 - low[0])
+    less, _ = one_tailed(np.array([0.02]), np.array([0.0]), np.array([0.2]), worth, size, 0.05)
+    assert less[0] == pytest.approx(beta.ppf(0.05, 0.34 * 1.5, 16.66 + 1 - 0.17))
+    nothing, _ = one_tailed(np.array([0.02]), np.array([0.0]), np.array([1.0]), worth, np.array([0.001]), 0.05)
+    assert nothing[0] < 1e-6
     none = one_tailed(np.array([0.0]), np.array([0.0]), np.array([0.2]), worth, size, 0.05)
     assert none[0][0] == 0
 

@@ -178,11 +178,15 @@ def _fewer(number: Floats, bounds: tuple[float, float]) -> Floats:
 
 
 def _jeffreys(share: Floats, size: Floats, level: float) -> Floats:
-    """Returns Jeffreys' lower limits of one tail, 0 where no answer was seen."""
+    """Returns Jeffreys' lower limits of one tail, 0 where no answer was seen.
+
+    With less than one hit in the effective sample ½ is half the hits, so that a sample that says nothing has the limit 0.
+    """
     from scipy.special import betaincinv
 
     hits = np.clip(share, 0, 1) * size
-    found: Floats = np.where(hits > 0, betaincinv(hits + 0.5, np.maximum(size - hits, 0) + 0.5, level), 0.0)
+    added = np.minimum(hits / 2, 0.5)
+    found: Floats = np.where(hits > 0, betaincinv(hits + added, np.maximum(size - hits, 0) + 1 - added, level), 0.0)
     return found
 
 
