@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,12 +92,12 @@ def test_lower_limits_rise_where_only_one_tail_can_miss() -> None:
     st.sampled_from([(0.8, 0.9), (0.9, 0.95), (0.95, 0.99)]),
 )
 def test_limits_hold_the_share_and_are_nested(
-    clusters: int, size: int, random: object, levels: tuple[float, float]
+    clusters: int, size: int, random: Random, levels: tuple[float, float]
 ) -> None:
     """Limits hold the share, mirror when answers are swapped, and are wider for more confidence."""
-    rate = random.random() ** 3  # type: ignore[attr-defined]
+    rate = random.random() ** 3
     labels = [at // size for at in range(clusters * size)]
-    values = [float(random.random() < rate) for _ in labels]  # type: ignore[attr-defined]
+    values = [float(random.random() < rate) for _ in labels]
     narrow, wide = (clustered_proportion(values, labels, confidence=level) for level in levels)
     mirrored = clustered_proportion([1 - value for value in values], labels, confidence=levels[0])
     assert 0 <= wide.low <= narrow.low + 0.01  # type: ignore[operator]

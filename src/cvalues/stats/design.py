@@ -1,4 +1,7 @@
-"""How much a clustered sample of a rare event is worth: design effects that do not collapse when few clusters hold it."""
+"""What a clustered sample of a rare event is worth, and limits of its share near 0 and 1.
+
+Design effects do not collapse when few clusters hold the event, and where only one tail can miss limits are one-tailed.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +48,6 @@ class EffectiveShare(NamedTuple):
     """Degrees of freedom of the variance over clusters; 0 with one cluster."""
     informative: Floats
     """Clusters that hold the rarer answer."""
-    hits: Floats
-    """Observations with the rarer answer."""
     plain: Floats
     """Effective number of observations without caution (D for D*): what a limit that the sample lies beyond is worth."""
     total: Floats
@@ -84,12 +85,9 @@ def effective_share(sums: Floats, sizes: Floats) -> EffectiveShare:
     weights = sizes * (1 + (sizes - 1) * correlation[..., None])
     df = np.maximum(weights.sum(axis=-1) ** 2 / (weights**2).sum(axis=-1) - 1, 0.0)
     df = np.minimum(df / np.maximum(estimated, 1e-3) ** 2, _MOST_DF)
-    hits = np.minimum(sums.sum(axis=-1), total - sums.sum(axis=-1))
     left = total * (count - 1) / np.maximum(count, 1)
     blind = total / (1 + (even - 1) * BLIND_CORRELATION)
-    return EffectiveShare(
-        share, left / effect, df, informative, hits, left / plain, total, blind, count.astype(np.float64)
-    )
+    return EffectiveShare(share, left / effect, df, informative, left / plain, total, blind, count.astype(np.float64))
 
 
 def _seen(sums: Floats, sizes: Floats, share: Floats) -> Floats:
@@ -136,9 +134,14 @@ def share_limits(worth: EffectiveShare, upper: float) -> tuple[Floats, Floats]:
     from scipy.special import ndtri, stdtrit
 
     low, high = score_limits(worth.share, worth.size, stdtrit(worth.df, upper))
-    level = min(2 * (1 - upper), MOST_LEVEL)
+    level = one_tail(upper)
     size = worth.plain * (ndtri(1 - level) / stdtrit(worth.df, 1 - level)) ** 2
     return one_tailed(worth.share, low, high, worth, size, level)
+
+
+def one_tail(upper: float, part: float = 1.0) -> float:
+    """Returns the level of a one-tailed limit: this part of the whole error of an interval, at most 0.4."""
+    return min(part * 2 * (1 - upper), MOST_LEVEL)
 
 
 def one_tailed(
@@ -152,8 +155,8 @@ def one_tailed(
     Statistical Science 16, 2001), by the weight of `tail_weight`; and the upper limit by the same for the other answer.
     Exact tests spend their error likewise (Blaker, Canadian Journal of Statistics 28, 2000).
     """
-    bottom = _toward(low, _jeffreys(share, size, level), tail_weight(low, worth))
-    top = 1 - _toward(1 - high, _jeffreys(1 - share, size, level), tail_weight(1 - high, worth))
+    bottom = toward(low, _jeffreys(share, size, level), tail_weight(low, worth))
+    top = 1 - toward(1 - high, _jeffreys(1 - share, size, level), tail_weight(1 - high, worth))
     return np.clip(np.minimum(bottom, share), 0, 1), np.clip(np.maximum(top, share), 0, 1)
 
 
@@ -190,6 +193,7 @@ def _jeffreys(share: Floats, size: Floats, level: float) -> Floats:
     return found
 
 
-def _toward(limit: Floats, other: Floats, weight: Floats) -> Floats:
+def toward(limit: Floats, other: Floats, weight: Floats) -> Floats:
+    """Returns what lies between two limits, the other with this weight."""
     found: Floats = limit + (other - limit) * weight
     return found

@@ -11,7 +11,15 @@ import numpy.typing as npt
 
 from cvalues.errors import UsageError
 from cvalues.schema import NO_DATA, Estimate, Record
-from cvalues.stats.design import MOST_LEVEL, EffectiveShare, effective_share, one_tailed, score_limits, tail_weight
+from cvalues.stats.design import (
+    EffectiveShare,
+    effective_share,
+    one_tail,
+    one_tailed,
+    score_limits,
+    tail_weight,
+    toward,
+)
 from cvalues.stats.intervals import Floats, Labels, as_floats, cluster_codes, cluster_sums, upper_tail
 
 _JEFFREYS = 0.5
@@ -118,17 +126,16 @@ def rogan_gladen_limits(
     has the degrees of freedom of Satterthwaite over both parts. Where the judge's rate is outside of what any π gives,
     the squared distance to the nearest is taken off (a constrained likelihood ratio), so that the interval is never
     empty. At rates so low, or so high, that the other tail cannot miss, the limit goes to that of a one-tailed test at 4 %
-    (`design.tail_weight`). Limits are clipped to [0, 1]; where the card cannot bound the rate they are 0 and 1, and so they are with one
-    cluster. Coverage and width beside the interval of Lang and Reiczigel (Preventive Veterinary Medicine 113, 2014) are
-    in docs/statistics.md.
+    (`design.tail_weight`). Limits are clipped to [0, 1]; where the card cannot bound the rate they are 0 and 1, and so they
+    are with one cluster. Coverage and width beside the interval of Lang and Reiczigel (Preventive Veterinary Medicine 113,
+    2014) are in docs/statistics.md.
     """
     upper = upper_tail(confidence)
     worth = effective_share(sums, sizes)
     low, high = _fieller_limits(worth, cards, upper)
     # Where no sample can lie significantly below (or above) a rate, the other tail has the whole error.
-    bottom, top = _fieller_limits(worth, cards, 1 - min(_CARD_LEVEL * 2 * (1 - upper), MOST_LEVEL))
-    low = low + (bottom - low) * tail_weight(low, worth)
-    return low, high + (top - high) * tail_weight(1 - high, worth)
+    bottom, top = _fieller_limits(worth, cards, 1 - one_tail(upper, _CARD_LEVEL))
+    return toward(low, bottom, tail_weight(low, worth)), toward(high, top, tail_weight(1 - high, worth))
 
 
 def _fieller_limits(worth: EffectiveShare, cards: Floats, upper: float) -> tuple[Floats, Floats]:
@@ -283,7 +290,7 @@ def prediction_powered_limits(
     size = worth.size / part
     low, high = _outward(value, np.maximum(size, _LEAST_SIZE), _t_quantile(upper, free), 1 - part)
     plain = np.maximum(worth.plain / part, _LEAST_SIZE)
-    low, high = one_tailed(value, low, high, worth, plain, min(_SAMPLE_LEVEL * 2 * (1 - upper), MOST_LEVEL))
+    low, high = one_tailed(value, low, high, worth, plain, one_tail(upper, _SAMPLE_LEVEL))
     few = (groups < 3) | (free <= 0)
     return value, np.where(few, 0.0, low), np.where(few, 1.0, high)
 
